@@ -1,0 +1,44 @@
+# Daypass: `make` alone tells what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test check demo lint deny
+
+# Tools that had to be brought along come first; cargo may not be on the path of a fresh rustup.
+export PATH := $(CURDIR)/target/tools/bin:$(PATH):$(HOME)/.cargo/bin
+
+# Version of cargo-deny that lint builds when none is installed.
+DENY_VERSION := 0.20.2
+
+help: ## tell what there is
+	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## build daypass, daypass-agent and the development programs
+	@tests/tools/install build
+	cargo build --locked
+
+test: ## every test, end to end with provider, keychain and browser; installs what is missing
+	@tests/tools/install test
+	cargo build --locked
+	cargo test --locked -- --skip root_cases::
+	@echo "not run here: root_cases (a second user, another network), which need root: .ci/run runs them"
+
+check: ## the tests that need no network, provider, keychain or browser
+	cargo build --locked --offline
+	cargo test --locked --offline -- --skip online:: --skip root_cases::
+	@echo "not run here: online (make test) and root_cases (.ci/run as root)"
+
+demo: ## try Daypass in a throw-away home with a provider of its own; installs what is missing
+	@tests/tools/install demo
+	cargo build --locked -p daypass-agent -p daypass-cli -p daypass-dev-issuer
+	target/debug/daypass-demo
+
+lint: deny ## formatting, clippy, licences and banned crates
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## licences, banned crates and sources alone
+	@command -v cargo-deny >/dev/null || \
+		cargo install --quiet --locked --root target/tools --version $(DENY_VERSION) cargo-deny
+	cargo deny check bans licenses sources

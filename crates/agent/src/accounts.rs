@@ -1,0 +1,411 @@
+//! Who is signed in where: one sign-in record per account, in the keychain, with a copy in memory, and the tokens at
+//! hand for it.
+//!
+//! Invariant: a record that belongs to another issuer or client than the profile names is never used; a token at hand
+//! belongs to the record it was obtained with and goes when the record goes.
+
+use crate::{
+    agent::Agent,
+    store::{KnownSignIn, lock},
+};
+use broker::{
+    Account, AccountName, CachedToken, ExposeSecret, Refusal, RequestAs, Resource, ScopeSet, SecretString, Timestamp,
+    TokenKind, ports::KeychainError,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// A sign-in: who, and what renews it.
+#[derive(Clone)]
+pub(crate) struct SignIn {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) subject: String,
+    pub(crate) display_name: Option<String>,
+    pub(crate) auth_time: Option<i64>,
+    pub(crate) acr: Option<String>,
+    pub(crate) amr: Vec<String>,
+    pub(crate) signed_in_at: Timestamp,
+    pub(crate) refresh_token: Option<SecretString>,
+    pub(crate) refresh_expires_at: Option<Timestamp>,
+    pub(crate) nonce: Option<String>,
+    /// Without a refresh token the sign-in ends with its tokens.
+    pub(crate) ends_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Stored {
+    version: u32,
+    issuer: String,
+    client_id: String,
+    subject: String,
+    display_name: Option<String>,
+    auth_time: Option<i64>,
+    acr: Option<String>,
+    #[serde(default)]
+    amr: Vec<String>,
+    signed_in_at: i64,
+    refresh_token: Option<String>,
+    refresh_expires_at: Option<i64>,
+    nonce: Option<String>,
+    ends_at: Option<i64>,
+}
+
+impl SignIn {
+    fn to_secret(&self) -> Option<SecretString> {
+        let stored = Stored {
+            version: 1,
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            subject: self.subject.clone(),
+            display_name: self.display_name.clone(),
+            auth_time: self.auth_time,
+            acr: self.acr.clone(),
+            amr: self.amr.clone(),
+            signed_in_at: self.signed_in_at.as_millis(),
+            refresh_token: self.refresh_token.as_ref().map(|t| t.expose_secret().to_owned()),
+            refresh_expires_at: self.refresh_expires_at.map(Timestamp::as_millis),
+            nonce: self.nonce.clone(),
+            ends_at: self.ends_at.map(Timestamp::as_millis),
+        };
+        serde_json::to_string(&stored).ok().map(SecretString::from)
+    }
+
+    fn from_secret(secret: &SecretString) -> Option<Self> {
+        let stored: Stored = serde_json::from_str(secret.expose_secret()).ok()?;
+        (stored.version == 1).then(|| Self {
+            issuer: stored.issuer.clone(),
+            client_id: stored.client_id.clone(),
+            subject: stored.subject.clone(),
+            display_name: stored.display_name.clone(),
+            auth_time: stored.auth_time,
+            acr: stored.acr.clone(),
+            amr: stored.amr.clone(),
+            signed_in_at: Timestamp::from_millis(stored.signed_in_at),
+            refresh_token: stored.refresh_token.clone().map(SecretString::from),
+            refresh_expires_at: stored.refresh_expires_at.map(Timestamp::from_millis),
+            nonce: stored.nonce.clone(),
+            ends_at: stored.ends_at.map(Timestamp::from_millis),
+        })
+    }
+}
+
+/// What a token at hand is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    /// The account's own scopes.
+    Own,
+    /// `resource` (RFC 8707).
+    Resource(String),
+    /// `audience`.
+    Audience(String),
+    /// The scopes alone.
+    Scopes,
+    /// The ID token.
+    IdToken,
+}
+
+/// Names a token at hand: account × audience as asked for × scope set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TokenKey {
+    pub(crate) account: AccountName,
+    pub(crate) target: Target,
+    pub(crate) scopes: ScopeSet,
+}
+
+impl TokenKey {
+    /// The key of a resource's token, for tokens that come from the issuer.
+    pub(crate) fn of(resource: &Resource, scopes: &ScopeSet) -> Self {
+        let audience = resource.audience.clone();
+        let target = match (resource.token, resource.request, audience) {
+            (TokenKind::Id, ..) => Target::IdToken,
+            (_, RequestAs::Resource, Some(audience)) => Target::Resource(audience),
+            (_, RequestAs::Audience, Some(audience)) => Target::Audience(audience),
+            _ => Target::Scopes,
+        };
+        let scopes = if target == Target::IdToken { ScopeSet::new() } else { scopes.clone() };
+        Self { account: resource.account.clone(), target, scopes }
+    }
+}
+
+/// A token at hand with what its renewal needs.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) token: CachedToken,
+    pub(crate) obtained: Instant,
+    pub(crate) renew_at: Timestamp,
+    pub(crate) used: bool,
+}
+
+/// What is known of an account's record.
+#[derive(Clone)]
+pub(crate) enum Record {
+    /// Not looked at yet.
+    Unread,
+    /// Nobody is signed in.
+    Nobody,
+    /// Somebody is.
+    SignedIn(Arc<SignIn>),
+    /// The keychain could not be read.
+    Unreadable(KeychainError),
+}
+
+/// A failure shared by everybody who waited for the same renewal.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) at: Instant,
+    pub(crate) target: Target,
+    pub(crate) refusal: Refusal,
+    pub(crate) until: Option<Instant>,
+}
+
+/// One account while the agent runs.
+pub(crate) struct Entry {
+    pub(crate) name: AccountName,
+    /// Held by whoever speaks to the issuer or writes the record: one at a time.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
+    pub(crate) record: Mutex<Record>,
+    pub(crate) durable: Mutex<bool>,
+    pub(crate) failure: Mutex<Option<Failure>>,
+    pub(crate) unreachable: Mutex<Option<String>>,
+    pub(crate) forced: Mutex<HashMap<TokenKey, Instant>>,
+    /// Goes up with every erasure: what a renewal brings after one belongs to nobody any more.
+    pub(crate) erasures: AtomicU64,
+}
+
+/// All accounts and their tokens.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    entries: Mutex<HashMap<AccountName, Arc<Entry>>>,
+    tokens: Mutex<HashMap<TokenKey, Held>>,
+}
+
+fn item(account: &AccountName) -> String {
+    format!("account/{account}")
+}
+
+impl Accounts {
+    /// The entry of an account.
+    pub(crate) fn entry(&self, name: &AccountName) -> Arc<Entry> {
+        let mut entries = lock(&self.entries);
+        Arc::clone(entries.entry(name.clone()).or_insert_with(|| {
+            Arc::new(Entry {
+                name: name.clone(),
+                renewing: tokio::sync::Mutex::new(()),
+                record: Mutex::new(Record::Unread),
+                durable: Mutex::new(true),
+                failure: Mutex::new(None),
+                unreachable: Mutex::new(None),
+                forced: Mutex::new(HashMap::new()),
+                erasures: AtomicU64::new(0),
+            })
+        }))
+    }
+
+    /// Every entry looked at so far.
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        lock(&self.entries).values().cloned().collect()
+    }
+
+    /// A token at hand; marks it as used.
+    pub(crate) fn token(&self, key: &TokenKey) -> Option<Held> {
+        let mut tokens = lock(&self.tokens);
+        tokens.get_mut(key).map(|held| {
+            held.used = true;
+            held.clone()
+        })
+    }
+
+    /// Puts a token at hand.
+    pub(crate) fn hold(&self, key: TokenKey, held: Held) {
+        lock(&self.tokens).insert(key, held);
+    }
+
+    /// Forgets the tokens of an account.
+    pub(crate) fn drop_tokens(&self, account: &AccountName) {
+        lock(&self.tokens).retain(|key, _| &key.account != account);
+    }
+
+    /// Forgets dead tokens and returns those that should be renewed by now.
+    pub(crate) fn due(&self, now: Timestamp) -> Vec<TokenKey> {
+        let mut tokens = lock(&self.tokens);
+        tokens.retain(|_, held| now < held.token.expires_at);
+        tokens.iter().filter(|(_, held)| held.used && now >= held.renew_at).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// When the newest token of an account ends.
+    pub(crate) fn latest_end(&self, account: &AccountName) -> Option<Timestamp> {
+        lock(&self.tokens).iter().filter(|(k, _)| &k.account == account).map(|(_, h)| h.token.expires_at).max()
+    }
+}
+
+impl Agent {
+    /// The sign-in of an account, from memory or the keychain.
+    ///
+    /// # Errors
+    /// [`Refusal::LoginRequired`], or what the keychain said about a sign-in known to exist.
+    pub(crate) async fn sign_in_of(&self, account: &Account) -> Result<Arc<SignIn>, Refusal> {
+        let entry = self.accounts.entry(&account.name);
+        let record = lock(&entry.record).clone();
+        let record = match record {
+            Record::Unread | Record::Unreadable(_) => self.read_record(&entry).await?,
+            known => known,
+        };
+        match record {
+            Record::SignedIn(sign_in) if sign_in.issuer != account.issuer.as_str() || sign_in.client_id != account.client_id => {
+                tracing::warn!(account = %account.name, "the profile names another issuer or client: the old sign-in is wiped");
+                self.erase(&entry, "profile.changed").await;
+                Err(Refusal::LoginRequired(account.name.clone()))
+            }
+            Record::SignedIn(sign_in) if sign_in.ends_at.is_some_and(|end| end <= self.now()) => {
+                self.erase(&entry, "sign_in.ended").await;
+                Err(Refusal::LoginRequired(account.name.clone()))
+            }
+            Record::SignedIn(sign_in) => Ok(sign_in),
+            Record::Unreadable(KeychainError::Locked) => Err(Refusal::KeychainLocked),
+            Record::Unreadable(error) => Err(Refusal::KeychainUnavailable(error.to_string())),
+            Record::Unread | Record::Nobody => Err(Refusal::LoginRequired(account.name.clone())),
+        }
+    }
+
+    async fn read_record(&self, entry: &Entry) -> Result<Record, Refusal> {
+        let internal = |e: crate::store::StoreError| Refusal::Internal(e.to_string());
+        let known = self.store.known_sign_in(entry.name.as_str()).map_err(internal)?;
+        let record = match self.vault.read(&item(&entry.name)).await {
+            Ok(Some(secret)) => SignIn::from_secret(&secret).map_or(Record::Nobody, |s| Record::SignedIn(Arc::new(s))),
+            Ok(None) if known.is_some() && !self.vault.is_durable() => {
+                Record::Unreadable(KeychainError::Absent(self.vault.absent_because().unwrap_or_default()))
+            }
+            Ok(None) => Record::Nobody,
+            Err(KeychainError::Damaged(why)) => {
+                tracing::warn!(account = %entry.name, why, "the stored sign-in is damaged: a new one is needed");
+                Record::Nobody
+            }
+            Err(error) if known.is_some() => Record::Unreadable(error),
+            Err(error) => {
+                tracing::warn!(account = %entry.name, %error, "the keychain cannot be read; no sign-in is known to exist");
+                return Ok(Record::Nobody);
+            }
+        };
+        let mut slot = lock(&entry.record);
+        // Somebody may have signed in while the keychain was being read.
+        if !matches!(*slot, Record::SignedIn(_)) {
+            *slot = record;
+        }
+        Ok(slot.clone())
+    }
+
+    /// Keeps a sign-in: in the keychain first, then in memory. Returns whether it is durable.
+    pub(crate) async fn keep(&self, entry: &Entry, sign_in: SignIn) -> bool {
+        let written = match sign_in.to_secret() {
+            Some(secret) => self.vault.write(&item(&entry.name), secret).await,
+            None => Err(KeychainError::Failed("the sign-in cannot be written down".to_owned())),
+        };
+        let durable = written.is_ok() && self.vault.is_durable();
+        if let Err(error) = written {
+            tracing::warn!(account = %entry.name, %error, "the sign-in is not durable: it is served from memory and written again later");
+        }
+        if durable {
+            let known = KnownSignIn {
+                issuer: sign_in.issuer.clone(),
+                client_id: sign_in.client_id.clone(),
+                subject: sign_in.subject.clone(),
+            };
+            if let Err(error) = self.store.note_sign_in(entry.name.as_str(), &known) {
+                tracing::error!(account = %entry.name, %error, "the sign-in could not be noted");
+            }
+        }
+        *lock(&entry.durable) = durable;
+        *lock(&entry.record) = Record::SignedIn(Arc::new(sign_in));
+        durable
+    }
+
+    /// A readable name of whoever is signed in, without asking the keychain.
+    pub(crate) fn who_is_signed_in(&self, account: &AccountName) -> Option<String> {
+        match &*lock(&self.accounts.entry(account).record) {
+            Record::SignedIn(sign_in) => Some(sign_in.display_name.clone().unwrap_or_else(|| sign_in.subject.clone())),
+            _ => None,
+        }
+    }
+
+    /// Writes records again that could not be written before.
+    pub(crate) async fn keep_again(&self) {
+        for entry in self.accounts.entries() {
+            let record = lock(&entry.record).clone();
+            let durable = *lock(&entry.durable);
+            if let (Record::SignedIn(sign_in), false, true) = (record, durable, self.vault.is_durable()) {
+                let _guard = entry.renewing.lock().await;
+                let current = lock(&entry.record).clone();
+                if matches!(&current, Record::SignedIn(now) if Arc::ptr_eq(now, &sign_in)) {
+                    self.keep(&entry, (*sign_in).clone()).await;
+                }
+            }
+        }
+    }
+
+    /// Erases a sign-in everywhere: tokens, memory, keychain.
+    pub(crate) async fn erase(&self, entry: &Entry, why: &'static str) {
+        entry.erasures.fetch_add(1, Ordering::Relaxed);
+        self.accounts.drop_tokens(&entry.name);
+        let subject = match &*lock(&entry.record) {
+            Record::SignedIn(sign_in) => Some(sign_in.subject.clone()),
+            _ => None,
+        };
+        *lock(&entry.record) = Record::Nobody;
+        *lock(&entry.durable) = true;
+        *lock(&entry.unreachable) = None;
+        if let Err(error) = self.vault.delete(&item(&entry.name)).await {
+            tracing::warn!(account = %entry.name, %error, "the keychain item could not be deleted");
+        }
+        if let Err(error) = self.store.forget_sign_in(entry.name.as_str()) {
+            tracing::error!(account = %entry.name, %error, "the sign-in could not be forgotten");
+        }
+        if why != "sign_out" && subject.is_some() {
+            self.log(crate::store::AuditEntry {
+                event: "sign_in.lost",
+                code: "login_required".to_owned(),
+                account: Some(entry.name.to_string()),
+                via: Some(why.to_owned()),
+                ..Default::default()
+            });
+        }
+        self.changed("accounts");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_survives_the_keychain_and_rubbish_does_not_become_one() {
+        let sign_in = SignIn {
+            issuer: "https://issuer.example".into(),
+            client_id: "daypass".into(),
+            subject: "alice".into(),
+            display_name: Some("Alice".into()),
+            auth_time: Some(5),
+            acr: None,
+            amr: vec!["pwd".into()],
+            signed_in_at: Timestamp::from_seconds(7),
+            refresh_token: Some("CANARY-refresh".to_owned().into()),
+            refresh_expires_at: None,
+            nonce: Some("n".into()),
+            ends_at: None,
+        };
+        let read = SignIn::from_secret(&sign_in.to_secret().unwrap()).unwrap();
+        assert_eq!(read.subject, "alice");
+        assert_eq!(read.refresh_token.unwrap().expose_secret(), "CANARY-refresh");
+        for rubbish in ["", "{}", "null", "[]", r#"{"version":2}"#, "\u{0}", r#"{"version":1,"issuer":5}"#] {
+            assert!(SignIn::from_secret(&rubbish.to_owned().into()).is_none(), "{rubbish:?}");
+        }
+    }
+}

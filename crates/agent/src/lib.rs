@@ -1,0 +1,22 @@
+//! The headless agent: assembles the ports, serves the loopback API and the pages, keeps sign-ins and tokens fresh,
+//! remembers grants, and writes the audit log.
+//!
+//! Read [`trip`] first: it joins the broker's decision to everything else. It is the only crate that knows `axum` and
+//! SQLite, and the only place where domain types become wire types.
+
+mod accounts;
+pub mod agent;
+mod consents;
+mod minting;
+mod pages;
+mod profiles;
+mod random;
+mod renewal;
+mod server;
+mod sign_in;
+pub mod startup;
+mod store;
+mod times;
+mod trip;
+mod upkeep;
+mod vault;

@@ -1,0 +1,323 @@
+//! Handlers of the pages.
+
+use super::{ARMING, Visitor, build, constant, message, page, plain, see_other, views};
+use crate::{
+    agent::Agent,
+    consents::{Answerer, NotTaken, digest},
+    server::{Connection, FormError, form},
+    store::AuditEntry,
+};
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
+    routing::{get, post},
+};
+use broker::{Choice, GrantId, consent};
+use std::sync::Arc;
+use views::{CONSENT_JS, HOME_JS, Link, MARK, MessagePage, STYLE, Tone};
+
+type App = State<Arc<Agent>>;
+type Peer = Extension<Connection>;
+
+/// The routes of the pages.
+pub(crate) fn router() -> Router<Arc<Agent>> {
+    Router::new()
+        .route("/", get(home))
+        .route("/permissions", get(permissions))
+        .route("/activity", get(activity))
+        .route("/open/{ticket}", get(open))
+        .route("/consent/{id}", get(question).post(answer))
+        .route("/consent/{id}/state", get(question_state))
+        .route("/grants/{id}/revoke", post(revoke))
+        .route("/accounts/{name}/sign-in", post(sign_in))
+        .route("/accounts/{name}/sign-out", post(sign_out))
+        .route("/assets/style.css", get(|h: HeaderMap, a: App| asset(h, a, "text/css; charset=utf-8", STYLE)))
+        .route("/assets/consent.js", get(|h: HeaderMap, a: App| asset(h, a, "text/javascript; charset=utf-8", CONSENT_JS)))
+        .route("/assets/home.js", get(|h: HeaderMap, a: App| asset(h, a, "text/javascript; charset=utf-8", HOME_JS)))
+        .route("/assets/mark.svg", get(|h: HeaderMap, a: App| asset(h, a, "image/svg+xml", MARK)))
+}
+
+async fn asset(headers: HeaderMap, State(agent): App, kind: &'static str, text: &'static str) -> Response<Body> {
+    if !crate::server::page_read(&headers, &agent.address) {
+        return plain(StatusCode::FORBIDDEN);
+    }
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A visitor who may read a whole page.
+async fn reader(agent: &Arc<Agent>, headers: &HeaderMap, connection: &Connection) -> Option<Visitor> {
+    let allowed = crate::server::page_read(headers, &agent.address) && crate::server::is_document(headers);
+    if allowed { agent.visitor(headers, connection).await } else { None }
+}
+
+/// A visitor whose form may count.
+async fn writer(agent: &Arc<Agent>, headers: &HeaderMap, connection: &Connection) -> Option<Visitor> {
+    if crate::server::page_write(headers, &agent.address) { agent.visitor(headers, connection).await } else { None }
+}
+
+/// `/open/{ticket}`: the only way to a page session.
+async fn open(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(ticket): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if !crate::server::page_read(&headers, &agent.address) || !crate::server::is_document(&headers) {
+        return constant();
+    }
+    let Some((path, value)) = agent.redeem(&ticket, &connection).await else { return constant() };
+    let mut response = see_other(&path);
+    let cookie = format!("{}={value}; HttpOnly; SameSite=Strict; Path=/", agent.page_cookie());
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+async fn home(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
+    let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
+    let token = agent.serve_form(&visitor, "home", "");
+    page(StatusCode::OK, &build::home(&agent, token).await, true)
+}
+
+async fn permissions(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
+    let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
+    let token = agent.serve_form(&visitor, "home", "");
+    page(StatusCode::OK, &build::permissions(&agent, token), true)
+}
+
+async fn activity(
+    State(agent): App,
+    Extension(connection): Peer,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if reader(&agent, &headers, &connection).await.is_none() {
+        return constant();
+    }
+    let Some(pairs) = crate::server::pairs(raw.unwrap_or_default().as_bytes()) else {
+        return message(StatusCode::BAD_REQUEST, "That search cannot be read", "The address is not valid.", "Nothing has changed.", "Go back and try other words.");
+    };
+    let wanted: String = pairs.into_iter().find(|(n, _)| n == "q").map(|(_, v)| v).unwrap_or_default();
+    match build::activity(&agent, wanted.chars().take(100).collect()) {
+        Ok(view) => page(StatusCode::OK, &view, true),
+        Err(error) => {
+            tracing::error!(%error, "the log could not be read");
+            plain(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+async fn question(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
+    show_question(&agent, &visitor, &id, false)
+}
+
+fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: bool) -> Response<Body> {
+    agent.tidy_questions();
+    let Some(question) = agent.consents.get(id) else {
+        return message(
+            StatusCode::NOT_FOUND,
+            "This question is closed",
+            "It was answered or has expired.",
+            "The program gets nothing new from it.",
+            "If you still want the program to have a pass, let it ask again.",
+        );
+    };
+    if !agent.may_redeem(&format!("/consent/{id}"), &visitor.peer) {
+        return constant();
+    }
+    if question.state != consent::State::Pending {
+        return page(StatusCode::OK, &build::decided(agent, &question), false);
+    }
+    let digest = digest(&question);
+    let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest);
+    page(StatusCode::OK, &build::question(agent, &question, digest, token, too_quick), true)
+}
+
+async fn question_state(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if !crate::server::page_read(&headers, &agent.address) || agent.visitor(&headers, &connection).await.is_none() {
+        return constant();
+    }
+    agent.tidy_questions();
+    let state = agent.consents.get(&id).map_or("gone", |q| match q.state {
+        consent::State::Pending => "pending",
+        consent::State::Answered(Choice::Deny) => "denied",
+        consent::State::Answered(_) => "approved",
+        consent::State::Expired => "expired",
+        consent::State::Gone => "gone",
+    });
+    let mut response = Response::new(Body::from(format!(r#"{{"state":"{state}"}}"#)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    response
+}
+
+fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
+    fields.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+}
+
+fn bad_form(error: FormError) -> Response<Body> {
+    let status = match error {
+        FormError::Kind => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        FormError::Malformed => StatusCode::BAD_REQUEST,
+        FormError::Body(error) => StatusCode::from_u16(error.0.code.status()).unwrap_or(StatusCode::BAD_REQUEST),
+    };
+    message(status, "That did not work", "The form could not be read.", "Nothing has changed.", "Go back, load the page again and choose once more.")
+}
+
+fn stale() -> Response<Body> {
+    message(
+        StatusCode::CONFLICT,
+        "This page is out of date",
+        "It was used already, or what it showed has changed.",
+        "Nothing was decided.",
+        "Load the page again and choose once more.",
+    )
+}
+
+/// The answer to a question.
+async fn answer(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let Some(visitor) = writer(&agent, request.headers(), &connection).await else { return constant() };
+    let fields = match form(request).await {
+        Ok(fields) => fields,
+        Err(error) => return bad_form(error),
+    };
+    let Some(choice) = Choice::parse(field(&fields, "choice")) else { return bad_form(FormError::Malformed) };
+    let Some(served) = agent.take_form(&visitor, &format!("consent/{id}"), field(&fields, "page_token")) else {
+        return stale();
+    };
+    if served.digest != field(&fields, "digest") || agent.consents.get(&id).is_some_and(|q| digest(&q) != served.digest) {
+        return stale();
+    }
+    if served.at.elapsed() < ARMING {
+        return show_question(&agent, &visitor, &id, true);
+    }
+    if !connection.still_same(&agent, &visitor.peer).await {
+        return constant();
+    }
+    match agent.answer(&id, choice, &Answerer::Page(&visitor.peer)).await {
+        Ok(_) | Err(NotTaken::Over(_) | NotTaken::Unknown) => see_other(&format!("/consent/{id}")),
+        Err(NotTaken::Refused(refusal)) => {
+            agent.log(AuditEntry {
+                event: "consent.refused",
+                code: crate::server::code_of(&refusal).as_str().to_owned(),
+                program: Some(crate::trip::shown(visitor.peer.program.as_ref(), &visitor.peer)),
+                via: Some("page".to_owned()),
+                ..AuditEntry::default()
+            });
+            message(StatusCode::FORBIDDEN, "That is not possible", &sentence(&refusal.to_string()), "Nothing was decided.", "Choose another answer, or do nothing: then the program gets nothing.")
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).chain(['.']).collect()).unwrap_or_default()
+}
+
+/// What every other form has in common: a visitor, a readable form, an unspent token.
+async fn home_form(agent: &Arc<Agent>, connection: &Connection, request: Request<Body>) -> Result<(), Response<Body>> {
+    let visitor = writer(agent, request.headers(), connection).await.ok_or_else(constant)?;
+    let fields = form(request).await.map_err(bad_form)?;
+    agent.take_form(&visitor, "home", field(&fields, "page_token")).map(|_| ()).ok_or_else(stale)
+}
+
+async fn revoke(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    if let Err(response) = home_form(&agent, &connection, request).await {
+        return response;
+    }
+    let id = id.parse().map(GrantId);
+    match id.map(|id| agent.revoke_grants("grant.revoked", |g| g.id == id)) {
+        Ok(Ok(_)) => see_other("/permissions"),
+        Ok(Err(_)) => plain(StatusCode::INTERNAL_SERVER_ERROR),
+        Err(_) => plain(StatusCode::NOT_FOUND),
+    }
+}
+
+async fn sign_in(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    if let Err(response) = home_form(&agent, &connection, request).await {
+        return response;
+    }
+    let rules = agent.rules();
+    let Some(account) = rules.accounts.values().find(|a| a.name.as_str() == name) else {
+        return plain(StatusCode::NOT_FOUND);
+    };
+    match agent.begin_sign_in(account, false, false).await {
+        // The form may lead to our own origin only, so a link leads on.
+        Ok(state) => page(
+            StatusCode::OK,
+            &MessagePage {
+                tone: Tone::Plain,
+                title: "Sign in".to_owned(),
+                happened: format!("Daypass is ready to sign you in to {name}."),
+                means: format!("You will go to {} and come back when you are done.", account.issuer),
+                next: "Go on within ten minutes.".to_owned(),
+                link: state.address.map(|address| Link { address, words: "Continue to sign in".to_owned() }),
+                detail: None,
+            },
+            false,
+        ),
+        Err(error) => message(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The sign-in could not start",
+            &sentence(&error.0.error_description),
+            "You are not signed in. Nothing else has changed.",
+            &error.0.hint.as_deref().map_or_else(|| "Try again in a moment.".to_owned(), sentence),
+        ),
+    }
+}
+
+async fn sign_out(
+    State(agent): App,
+    Extension(connection): Peer,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response<Body> {
+    if let Err(response) = home_form(&agent, &connection, request).await {
+        return response;
+    }
+    let rules = agent.rules();
+    let Some(account) = rules.accounts.values().find(|a| a.name.as_str() == name) else {
+        return plain(StatusCode::NOT_FOUND);
+    };
+    match agent.sign_out(account).await {
+        Ok(out) if out.revocation == "failed" => message(
+            StatusCode::OK,
+            "Signed out here",
+            "You are signed out on this computer, but the provider was not told.",
+            "Programs here get no more passes. The provider may still list this sign-in.",
+            "If that matters, end the session on the provider's own page.",
+        ),
+        Ok(_) => see_other("/"),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}

@@ -1,0 +1,273 @@
+//! The agent's pages: who may see them, and what becomes of their forms.
+//!
+//! Invariants: without a page session every page answers one constant page; a page session is given only for a one-time
+//! ticket and is bound to the executable that redeemed it; a form counts only with the one-time token of the page it
+//! stood on, from our own origin, and (for an answer) no sooner than a second after the page was served.
+
+mod build;
+mod handlers;
+pub(crate) mod views;
+
+pub(crate) use handlers::router;
+
+use crate::{
+    agent::Agent,
+    random,
+    server::Connection,
+    sign_in::Outcome,
+    store::lock,
+};
+use askama::Template;
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use broker::{Account, Peer};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex},
+    time::{Duration, Instant},
+};
+use views::{CONSTANT_PAGE, DONE_STYLE, MessagePage, Tone};
+
+const TICKET_LIFE: Duration = Duration::from_secs(120);
+const SESSION_LIFE: Duration = Duration::from_secs(8 * 3600);
+const TOKEN_LIFE: Duration = Duration::from_secs(30 * 60);
+/// An answer sooner than this after its page decides nothing.
+const ARMING: Duration = Duration::from_secs(1);
+const MOST: usize = 1000;
+
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// The policy of the sign-in's last page: one style, known by its hash, and nothing else.
+static DONE_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(DONE_STYLE.as_bytes()));
+    format!("default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+});
+
+struct Ticket {
+    path: String,
+    until: Instant,
+}
+
+struct PageSession {
+    executable: String,
+    until: Instant,
+}
+
+/// A served page with a form on it.
+#[derive(Clone)]
+struct Served {
+    session: String,
+    purpose: String,
+    digest: String,
+    at: Instant,
+}
+
+/// Tickets, page sessions and served forms; in memory only, by hash.
+#[derive(Default)]
+pub(crate) struct Pages {
+    tickets: Mutex<HashMap<String, Ticket>>,
+    sessions: Mutex<HashMap<String, PageSession>>,
+    served: Mutex<HashMap<String, Served>>,
+}
+
+/// A visitor with a page session.
+pub(crate) struct Visitor {
+    session: String,
+    pub(crate) peer: Peer,
+}
+
+fn executable_of(peer: &Peer) -> String {
+    peer.program.as_ref().map_or_else(|| "unidentified".to_owned(), |p| p.executable().digest_hex())
+}
+
+fn insert_capped<V>(map: &mut HashMap<String, V>, key: String, value: V, until: impl Fn(&V) -> Instant) {
+    let now = Instant::now();
+    map.retain(|_, v| now < until(v));
+    if map.len() >= MOST
+        && let Some(oldest) = map.iter().min_by_key(|(_, v)| until(v)).map(|(k, _)| k.clone())
+    {
+        map.remove(&oldest);
+    }
+    map.insert(key, value);
+}
+
+impl Agent {
+    fn page_cookie(&self) -> String {
+        format!("daypass_page_{}", self.store.installation)
+    }
+
+    /// A one-time address that leads to `path` of ours.
+    pub(crate) fn ticket_address(&self, path: &str) -> String {
+        let ticket = random::capability(self.entropy.as_ref());
+        let kept = Ticket { path: path.to_owned(), until: Instant::now() + TICKET_LIFE };
+        insert_capped(&mut lock(&self.pages.tickets), random::hash(&ticket), kept, |t| t.until);
+        format!("{}/open/{ticket}", self.address)
+    }
+
+    /// Redeems a ticket: the path it leads to and the value of the new page session's cookie.
+    async fn redeem(self: &Arc<Self>, ticket: &str, connection: &Connection) -> Option<(String, String)> {
+        // A redeemer whose process cannot be told gets nothing; only its executable may be unknown.
+        let peer = connection.peer(self).await.ok()?;
+        let hash = random::hash(ticket);
+        let path = lock(&self.pages.tickets).get(&hash).filter(|t| Instant::now() < t.until).map(|t| t.path.clone())?;
+        if !self.may_redeem(&path, &peer) {
+            tracing::warn!(pid = peer.instance.pid, "the asking program tried to open its own question");
+            self.log(crate::store::AuditEntry {
+                event: "consent.refused",
+                code: "consent_unavailable".to_owned(),
+                program: Some(crate::trip::shown(peer.program.as_ref(), &peer)),
+                via: Some("ticket".to_owned()),
+                ..Default::default()
+            });
+            return None;
+        }
+        lock(&self.pages.tickets).remove(&hash)?;
+        let value = random::capability(self.entropy.as_ref());
+        let session = PageSession { executable: executable_of(&peer), until: Instant::now() + SESSION_LIFE };
+        insert_capped(&mut lock(&self.pages.sessions), random::hash(&value), session, |s| s.until);
+        Some((path, value))
+    }
+
+    /// Who is visiting, if a page session says so.
+    async fn visitor(self: &Arc<Self>, headers: &HeaderMap, connection: &Connection) -> Option<Visitor> {
+        let value = crate::server::read_cookie(headers, &self.page_cookie()).ok()??;
+        let session = random::hash(&value);
+        let executable = {
+            let sessions = lock(&self.pages.sessions);
+            sessions.get(&session).filter(|s| Instant::now() < s.until).map(|s| s.executable.clone())?
+        };
+        let peer = connection.peer(self).await.ok()?;
+        if executable_of(&peer) != executable {
+            tracing::warn!(pid = peer.instance.pid, "a page session was shown by another program: it is ended");
+            lock(&self.pages.sessions).remove(&session);
+            return None;
+        }
+        Some(Visitor { session, peer })
+    }
+
+    /// A one-time token for a form on a page that is being served.
+    fn serve_form(&self, visitor: &Visitor, purpose: &str, digest: &str) -> String {
+        let token = random::capability(self.entropy.as_ref());
+        let served = Served {
+            session: visitor.session.clone(),
+            purpose: purpose.to_owned(),
+            digest: digest.to_owned(),
+            at: Instant::now(),
+        };
+        insert_capped(&mut lock(&self.pages.served), random::hash(&token), served, |s| s.at + TOKEN_LIFE);
+        token
+    }
+
+    /// Takes the token of a form; it is spent whatever comes of it.
+    fn take_form(&self, visitor: &Visitor, purpose: &str, token: &str) -> Option<Served> {
+        let served = lock(&self.pages.served).remove(&random::hash(token))?;
+        let fits = served.session == visitor.session && served.purpose == purpose && served.at.elapsed() < TOKEN_LIFE;
+        fits.then_some(served)
+    }
+}
+
+/// A page of ours as an answer.
+fn page(status: StatusCode, template: &impl Template, with_form: bool) -> Response<Body> {
+    match template.render() {
+        Ok(html) => html_answer(status, html, PAGE_POLICY, with_form),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            plain(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn html_answer(status: StatusCode, html: String, policy: &str, with_form: bool) -> Response<Body> {
+    let mut response = Response::new(Body::from(html));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if with_form {
+        // With no-referrer browsers send `Origin: null` even from our own page.
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    }
+    response
+}
+
+/// The one page everybody sees who has no page session.
+fn constant() -> Response<Body> {
+    html_answer(StatusCode::FORBIDDEN, CONSTANT_PAGE.to_owned(), PAGE_POLICY, false)
+}
+
+/// An answer of the sign-in's listener that says nothing but its status.
+pub(crate) fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::from(status.canonical_reason().unwrap_or("error").to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn see_other(path: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(location) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// How a sign-in ended, as its last page.
+pub(crate) fn done_page(agent: &Agent, account: &Account, outcome: &Outcome) -> Response<Body> {
+    let (status, html) = build::done(agent, account, outcome);
+    match html {
+        Ok(html) => html_answer(status, html, &DONE_POLICY, false),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+fn failed_alone(happened: &str, means: &str) -> Response<Body> {
+    let html = build::failed_alone(happened, means).render();
+    html.map_or_else(
+        |_| plain(StatusCode::INTERNAL_SERVER_ERROR),
+        |html| html_answer(StatusCode::BAD_REQUEST, html, &DONE_POLICY, false),
+    )
+}
+
+/// The start address was used, has expired, or never was one.
+pub(crate) fn start_again() -> Response<Body> {
+    failed_alone("This sign-in address was used already or has expired.", "Nothing has changed.")
+}
+
+/// The callback came from a browser that did not start here.
+pub(crate) fn not_this_browser() -> Response<Body> {
+    failed_alone(
+        "This answer did not come from the browser that started the sign-in.",
+        "It was ignored. If a sign-in is open in another browser, finish it there.",
+    )
+}
+
+/// The answer belongs to no sign-in.
+pub(crate) fn not_ours() -> Response<Body> {
+    failed_alone("This answer belongs to no sign-in of yours.", "It was ignored. A sign-in that is open stays open.")
+}
+
+/// The sign-in has had its answer.
+pub(crate) fn already_answered() -> Response<Body> {
+    failed_alone("This sign-in has had its answer already.", "Nothing has changed. You can close this tab.")
+}
+
+/// A page that only has something to say.
+fn message(status: StatusCode, title: &str, happened: &str, means: &str, next: &str) -> Response<Body> {
+    let view = MessagePage {
+        tone: Tone::Waiting,
+        title: title.to_owned(),
+        happened: happened.to_owned(),
+        means: means.to_owned(),
+        next: next.to_owned(),
+        link: Some(views::Link { address: "/".to_owned(), words: "Go to the home page".to_owned() }),
+        detail: None,
+    };
+    page(status, &view, false)
+}

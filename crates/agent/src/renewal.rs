@@ -1,0 +1,349 @@
+//! Renewing tokens: one refresh at a time per account, whatever the number of callers, and no refresh token used again
+//! after an answer that may have been lost, but for one check.
+//!
+//! Invariants: a use of a refresh token is written down before it is sent; a new refresh token is in the keychain
+//! before anybody gets the access token that came with it; a renewal once begun runs to its end even if whoever asked
+//! for it goes away.
+
+use crate::{
+    accounts::{Entry, Failure, Held, SignIn, Target, TokenKey},
+    agent::Agent,
+    random,
+    store::{AuditEntry, lock},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use broker::{Account, CachedToken, ExposeSecret, Refusal, Resource, ScopeSet, SecretString, Span, Timestamp, TokenKind};
+use oidc::{OidcError, RefreshError, TokenAnswer, TokenAsk};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// Pause before the one check after an answer that got lost on the way.
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
+/// A forced renewal of one token at most this often.
+const FORCED_PAUSE: Duration = Duration::from_secs(10);
+/// After a failure the issuer is left alone this long, unless it names a time itself.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// After it did not answer at all.
+const HANG_PAUSE: Duration = Duration::from_secs(15);
+
+/// A renewal somebody needs.
+#[derive(Clone)]
+pub(crate) struct Need {
+    pub(crate) account: Account,
+    pub(crate) key: TokenKey,
+    /// The resource, for checking the audience; `None` for the account's own.
+    pub(crate) resource: Option<Resource>,
+    pub(crate) min_valid: Span,
+    /// A new one even if one is at hand.
+    pub(crate) forced: bool,
+    /// By the agent itself, ahead of time.
+    pub(crate) ahead: bool,
+}
+
+impl Agent {
+    /// Renews a token, or joins a renewal that is under way.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn renew(self: &Arc<Self>, need: Need) -> Result<CachedToken, Refusal> {
+        let agent = Arc::clone(self);
+        // Its own task: a caller that hangs up must not cut a refresh off after it was sent.
+        tokio::spawn(async move { agent.renew_in_turn(&need).await })
+            .await
+            .unwrap_or_else(|_| Err(Refusal::Internal("the renewal ended unexpectedly".to_owned())))
+    }
+
+    async fn renew_in_turn(self: &Arc<Self>, need: &Need) -> Result<CachedToken, Refusal> {
+        let arrived = Instant::now();
+        let entry = self.accounts.entry(&need.account.name);
+        let _turn = entry.renewing.lock().await;
+        if let Some(held) = self.accounts.token(&need.key)
+            && (held.obtained >= arrived || (!need.forced && !need.ahead && held.token.is_fresh(self.now(), need.min_valid)))
+        {
+            return Ok(held.token);
+        }
+        if let Some(failure) = lock(&entry.failure).clone() {
+            let shared = failure.at >= arrived && failure.target == need.key.target;
+            if shared || failure.until.is_some_and(|until| Instant::now() < until) {
+                return Err(failure.refusal);
+            }
+        }
+        if need.forced {
+            let mut forced = lock(&entry.forced);
+            let now = Instant::now();
+            forced.retain(|_, at| now.duration_since(*at) < FORCED_PAUSE);
+            if let Some(at) = forced.get(&need.key) {
+                let left = FORCED_PAUSE.saturating_sub(now.duration_since(*at));
+                let seconds = i64::try_from(left.as_secs()).unwrap_or(10) + 1;
+                return Err(Refusal::RateLimited { retry_after: Span::seconds(seconds) });
+            }
+            forced.insert(need.key.clone(), now);
+        }
+        let result = self.speak_to_issuer(&entry, need).await;
+        match &result {
+            Ok(_) => {
+                *lock(&entry.failure) = None;
+                *lock(&entry.unreachable) = None;
+            }
+            Err((refusal, pause)) => {
+                let now = Instant::now();
+                let until = pause.map(|pause| now + pause);
+                *lock(&entry.failure) = Some(Failure { at: now, target: need.key.target.clone(), refusal: refusal.clone(), until });
+                if let Refusal::IssuerUnavailable(why) = refusal {
+                    *lock(&entry.unreachable) = Some(why.clone());
+                }
+                self.log(AuditEntry {
+                    event: "refresh.failed",
+                    code: crate::server::code_of(refusal).as_str().to_owned(),
+                    account: Some(entry.name.to_string()),
+                    resource: need.resource.as_ref().map(|r| r.name.to_string()),
+                    ..AuditEntry::default()
+                });
+                self.changed("accounts");
+            }
+        }
+        result.map_err(|(refusal, _)| refusal)
+    }
+
+    async fn speak_to_issuer(self: &Arc<Self>, entry: &Arc<Entry>, need: &Need) -> Result<CachedToken, (Refusal, Option<Duration>)> {
+        let account = &need.account;
+        let own = own_ask(account);
+        let wanted_ask = ask_of(account, &need.key);
+        let asks_own = matches!(need.key.target, Target::Own | Target::IdToken);
+        let lost_sign_in = || (Refusal::LoginRequired(account.name.clone()), None);
+        let internal = |e: crate::store::StoreError| (Refusal::Internal(e.to_string()), None);
+        let mut checking_for_resource = false;
+        loop {
+            let sign_in = self.sign_in_of(account).await.map_err(|refusal| (refusal, None))?;
+            let Some(refresh_token) = sign_in.refresh_token.clone() else {
+                return Err((Refusal::InteractionRequired(account.name.clone()), None));
+            };
+            let print = random::hash(refresh_token.expose_secret());
+            let uses = self.store.attempt(account.name.as_str(), &print).map_err(internal)?.map_or(0, |a| a.uses);
+            if uses >= 2 {
+                self.erase(entry, "refresh.unanswered").await;
+                return Err(lost_sign_in());
+            }
+            // After an answer that may be lost, the one retry asks for the account's own scopes and is the check too.
+            let check = uses == 1 || checking_for_resource;
+            let ask = if check { &own } else { &wanted_ask };
+            let is_own = check || asks_own;
+            let failpoint = |step| crate::startup::failpoint(step);
+            failpoint("refresh.before");
+            let set = |uses| self.store.set_attempts(account.name.as_str(), &print, uses, self.now()).map_err(internal);
+            set(uses + 1)?;
+            failpoint("refresh.noted");
+            let erasures = entry.erasures.load(Ordering::Relaxed);
+            let answer = self.oidc.refresh(account, &refresh_token, ask, &known_subject(&sign_in)).await;
+            failpoint("refresh.answered");
+            if entry.erasures.load(Ordering::Relaxed) != erasures {
+                // Signed out meanwhile: what came belongs to nobody.
+                if let Ok(TokenAnswer { refresh_token: Some(orphan), .. }) = answer {
+                    let _ = self.oidc.revoke(account, &orphan).await;
+                }
+                return Err(lost_sign_in());
+            }
+            match answer {
+                Ok(answer) => {
+                    let token = self.keep_answer(entry, &sign_in, answer, need, is_own && !asks_own, &print).await;
+                    failpoint("refresh.kept");
+                    if is_own && !asks_own {
+                        if checking_for_resource {
+                            return Err((Refusal::InteractionRequired(account.name.clone()), None));
+                        }
+                        continue;
+                    }
+                    return token.map_err(|refusal| (refusal, None));
+                }
+                Err(RefreshError::NotSent(error) | RefreshError::Answered(error) | RefreshError::Refused(error)) => {
+                    set(uses)?;
+                    let (refusal, pause) = refusal_of(&error, account, need);
+                    return Err((refusal, pause));
+                }
+                Err(RefreshError::InvalidGrant { .. }) if is_own => {
+                    self.erase(entry, "refresh.invalid_grant").await;
+                    return Err(lost_sign_in());
+                }
+                Err(RefreshError::InvalidGrant { .. }) => {
+                    set(uses)?;
+                    checking_for_resource = true;
+                }
+                Err(RefreshError::Malformed { error, refresh_token: Some(new) }) => {
+                    let renewed = SignIn { refresh_token: Some(new), ..(*sign_in).clone() };
+                    if self.keep(entry, renewed).await {
+                        set(0)?;
+                    }
+                    return Err(refusal_of(&error, account, need));
+                }
+                Err(RefreshError::Unverified { error, .. }) => {
+                    tracing::error!(account = %account.name, "the issuer's answer is for somebody else: it is not used");
+                    return Err(refusal_of(&error, account, need));
+                }
+                Err(RefreshError::Lost(error) | RefreshError::Malformed { error, .. }) => {
+                    if uses == 1 {
+                        self.erase(entry, "refresh.unanswered").await;
+                        return Err(lost_sign_in());
+                    }
+                    if matches!(error, OidcError::Timeout { .. }) {
+                        let (refusal, _) = refusal_of(&error, account, need);
+                        return Err((refusal, Some(HANG_PAUSE)));
+                    }
+                    tokio::time::sleep(CHECK_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Keeps what a refresh brought: the refresh token durably first, then the tokens at hand.
+    async fn keep_answer(
+        &self,
+        entry: &Entry,
+        sign_in: &SignIn,
+        answer: TokenAnswer,
+        need: &Need,
+        only_check: bool,
+        print: &str,
+    ) -> Result<CachedToken, Refusal> {
+        let mut renewed = sign_in.clone();
+        if let Some(refresh_token) = &answer.refresh_token {
+            renewed.refresh_token = Some(refresh_token.clone());
+        }
+        if answer.refresh_expires_at.is_some() {
+            renewed.refresh_expires_at = answer.refresh_expires_at;
+        }
+        let changed = answer.refresh_token.is_some() || answer.refresh_expires_at.is_some();
+        let durable = if changed { self.keep(entry, renewed).await } else { true };
+        if durable && let Err(error) = self.store.set_attempts(entry.name.as_str(), print, 0, self.now()) {
+            tracing::error!(account = %entry.name, %error, "the finished refresh could not be noted");
+        }
+        self.hold_answer(&need.account, &need.key, need.resource.as_ref(), &answer, only_check)
+    }
+
+    /// Puts the tokens of an answer at hand; returns the one asked for.
+    pub(crate) fn hold_answer(
+        &self,
+        account: &Account,
+        key: &TokenKey,
+        resource: Option<&Resource>,
+        answer: &TokenAnswer,
+        only_check: bool,
+    ) -> Result<CachedToken, Refusal> {
+        let id_key = TokenKey { account: account.name.clone(), target: Target::IdToken, scopes: ScopeSet::new() };
+        let id_token = answer.id_token.as_ref().map(|id| {
+            self.hold(id_key.clone(), id.raw.clone(), TokenKind::Id, id.expires_at, ScopeSet::new())
+        });
+        if key.target == Target::IdToken {
+            return id_token.ok_or_else(|| Refusal::InteractionRequired(account.name.clone()));
+        }
+        let key = if only_check {
+            TokenKey { account: account.name.clone(), target: Target::Own, scopes: account.scopes.clone() }
+        } else {
+            key.clone()
+        };
+        if let (Target::Resource(audience) | Target::Audience(audience), Some(resource)) = (&key.target, resource)
+            && !carries_audience(&answer.access_token, audience)
+        {
+            return Err(Refusal::AudienceMismatch(resource.name.clone()));
+        }
+        let scopes = answer.scopes.clone();
+        Ok(self.hold(key, answer.access_token.clone(), TokenKind::Access, answer.expires_at, scopes))
+    }
+
+    fn hold(&self, key: TokenKey, value: SecretString, kind: TokenKind, expires_at: Timestamp, scopes: ScopeSet) -> CachedToken {
+        let now = self.now();
+        let token = CachedToken { value: Arc::new(value), kind, obtained_at: now, expires_at, scopes };
+        let life = now.until(expires_at).as_millis();
+        let mut byte = [0_u8; 1];
+        self.entropy.fill(&mut byte);
+        // Half life, jitter ± 10 %.
+        let per_mille = 500 - 50 + i64::from(byte[0]) * 100 / 255;
+        let renew_at = Timestamp::from_millis(now.as_millis() + life * per_mille / 1000);
+        self.accounts.hold(key, Held { token: token.clone(), obtained: Instant::now(), renew_at, used: false });
+        token
+    }
+}
+
+/// The request for the account's own scopes.
+pub(crate) fn own_ask(account: &Account) -> TokenAsk {
+    TokenAsk { scopes: Some(account.scopes.clone()), target: oidc::Target::None }
+}
+
+/// The request for a token at hand.
+pub(crate) fn ask_of(account: &Account, key: &TokenKey) -> TokenAsk {
+    let scopes = Some(key.scopes.clone()).filter(|s| !s.is_empty());
+    match &key.target {
+        Target::Own | Target::IdToken => own_ask(account),
+        Target::Resource(audience) => TokenAsk { scopes, target: oidc::Target::Resource(audience.clone()) },
+        Target::Audience(audience) => TokenAsk { scopes, target: oidc::Target::Audience(audience.clone()) },
+        Target::Scopes => TokenAsk { scopes, target: oidc::Target::None },
+    }
+}
+
+fn known_subject(sign_in: &SignIn) -> oidc::KnownSubject {
+    oidc::KnownSubject { subject: sign_in.subject.clone(), nonce: sign_in.nonce.clone() }
+}
+
+/// Whether an access token may be handed out for this audience: opaque ones may, JWTs must name it.
+fn carries_audience(token: &SecretString, audience: &str) -> bool {
+    let token = token.expose_secret();
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return true;
+    };
+    let json = |part: &str| B64.decode(part).ok().and_then(|b| serde_json::from_slice::<serde_json::Value>(&b).ok());
+    let (Some(header), Some(payload)) = (json(header), json(payload)) else { return true };
+    if header.get("alg").is_none() {
+        return true;
+    }
+    match payload.get("aud") {
+        Some(serde_json::Value::String(aud)) => aud == audience,
+        Some(serde_json::Value::Array(all)) => all.iter().any(|aud| aud.as_str() == Some(audience)),
+        _ => false,
+    }
+}
+
+/// What an issuer's error means for whoever asked, and how long to leave the issuer alone.
+fn refusal_of(error: &OidcError, account: &Account, need: &Need) -> (Refusal, Option<Duration>) {
+    let refusal = crate::sign_in::refusal_of(error, account, need.resource.as_ref().map(|r| &r.name));
+    let pause = match (&refusal, retry_after(error)) {
+        (Refusal::IssuerUnavailable(_), Some(wait)) => Some(Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0).max(1))),
+        (Refusal::IssuerUnavailable(_), None) => Some(FAILURE_PAUSE),
+        _ => None,
+    };
+    (refusal, pause)
+}
+
+fn retry_after(error: &OidcError) -> Option<Span> {
+    match error {
+        OidcError::Unavailable { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(payload: &str) -> SecretString {
+        format!("{}.{}.c2ln", B64.encode(r#"{"alg":"RS256"}"#), B64.encode(payload)).into()
+    }
+
+    #[test]
+    fn only_a_jwt_that_names_the_audience_is_handed_out() {
+        for (payload, fits) in [
+            (r#"{"aud":"https://a"}"#, true),
+            (r#"{"aud":["x","https://a"]}"#, true),
+            (r#"{"aud":"https://a/"}"#, false),
+            (r#"{"aud":["x"]}"#, false),
+            (r#"{"aud":5}"#, false),
+            ("{}", false),
+        ] {
+            assert_eq!(carries_audience(&jwt(payload), "https://a"), fits, "{payload}");
+        }
+        for opaque in ["abc", "a.b", "a.b.c", "..", "a.b.c.d"] {
+            assert!(carries_audience(&opaque.to_owned().into(), "https://a"), "{opaque}");
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! What only Daypass's own programs may ask, over the user socket: the needs of the command and of the desktop.
+
+use super::{
+    answer::{ApiError, json},
+    connection::Connection,
+    guard,
+};
+use crate::{
+    accounts::Record,
+    agent::Agent,
+    consents::{Answerer, NotTaken, digest},
+    store::{AuditEntry, AuditQuery, lock},
+    times,
+    trip::shown,
+};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{Request, Response, StatusCode},
+    response::{IntoResponse, Sse, sse},
+};
+use broker::{
+    Account, AccountName, Choice, ConsentRule, Grant, GrantId, Peer, Rules, Timestamp, TokenKind, Wanted, consent,
+    consent::Question, idle_limit, ports::KeychainError,
+};
+use localapi::{
+    AccountStatus, AgentStatus, Code, GrantInfo, KeychainStatus, OpenRequest, Opened, ProfileStatus, RequestAnswer,
+    RequestInfo, ResourceInfo, SignInRequest, Status,
+};
+use serde_json::json as value;
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+type App = State<Arc<Agent>>;
+type Answer = Result<Response<Body>, ApiError>;
+
+/// Longest a listing waits for news.
+const LONGEST_POLL: u64 = 55;
+
+fn ok<T: serde::Serialize>(value: &T) -> Answer {
+    Ok(json(StatusCode::OK, value))
+}
+
+/// `a=b&c=d` of a query, strictly; unknown names are refused.
+fn query(raw: Option<&str>, known: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
+    let invalid = || ApiError::new(Code::InvalidRequest, "the query is not valid");
+    let pairs = guard::pairs(raw.unwrap_or_default().as_bytes()).ok_or_else(invalid)?;
+    if pairs.iter().any(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(invalid());
+    }
+    Ok(pairs)
+}
+
+fn number(pairs: &[(String, String)], name: &str) -> Result<Option<u64>, ApiError> {
+    let text = pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v);
+    let bad = || ApiError::new(Code::InvalidRequest, format!("{name} must be a whole number"));
+    text.map(|t| t.parse().map_err(|_| bad())).transpose()
+}
+
+fn account(rules: &Rules, name: &str) -> Result<Account, ApiError> {
+    let found = name.parse::<AccountName>().ok().and_then(|name| rules.accounts.get(&name).cloned());
+    found.ok_or_else(|| broker::Refusal::AccountUnknown(crate::trip::cut(name)).into())
+}
+
+/// `GET /v1/status`.
+pub(super) async fn status(State(agent): App) -> Answer {
+    let snapshot = agent.snapshot();
+    let mut accounts = Vec::new();
+    for account in snapshot.rules.accounts.values() {
+        accounts.push(account_status(&agent, account, &snapshot).await);
+    }
+    let diagnostics: Vec<String> = snapshot.diagnostics.clone();
+    let state = match (&snapshot.rules.locked, diagnostics.is_empty()) {
+        (Some(_), _) => "locked",
+        (None, false) => "warnings",
+        (None, true) => "ok",
+    };
+    ok(&Status {
+        agent: AgentStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime: i64::try_from(agent.started.elapsed().as_secs()).unwrap_or(i64::MAX),
+        },
+        address: agent.address.clone(),
+        keychain: keychain_status(&agent),
+        profile: ProfileStatus {
+            state: state.to_owned(),
+            name: snapshot.rules.organisation.clone(),
+            support_url: snapshot.rules.support_url.clone(),
+            diagnostics,
+        },
+        test_policy: agent.test_policy,
+        lock_state: platform::screen::lock_state().word().to_owned(),
+        accounts,
+        notices: notices(&agent),
+    })
+}
+
+/// What a person should know, all of it in one list.
+pub(crate) fn notices(agent: &Agent) -> Vec<String> {
+    let mut notices = lock(&agent.notices).clone();
+    for entry in agent.accounts.entries() {
+        let signed_in = matches!(*lock(&entry.record), Record::SignedIn(_));
+        if signed_in && !*lock(&entry.durable) {
+            notices.push(format!("the sign-in to {} is not durable: it ends with this agent", entry.name));
+        }
+    }
+    notices
+}
+
+fn keychain_status(agent: &Agent) -> KeychainStatus {
+    if let Some(reason) = agent.vault.absent_because() {
+        let detail = format!("no keychain service: tokens are kept in memory only and end with the agent ({reason})");
+        return KeychainStatus { state: "memory".to_owned(), detail: Some(detail) };
+    }
+    let mut state = KeychainStatus { state: "ok".to_owned(), detail: None };
+    for entry in agent.accounts.entries() {
+        if let Record::Unreadable(error) = &*lock(&entry.record) {
+            let word = if *error == KeychainError::Locked { "locked" } else { "unavailable" };
+            state = KeychainStatus { state: word.to_owned(), detail: Some(error.to_string()) };
+        }
+    }
+    state
+}
+
+pub(crate) async fn account_status(agent: &Arc<Agent>, account: &Account, snapshot: &crate::profiles::Snapshot) -> AccountStatus {
+    let sign_in = agent.sign_in_of(account).await;
+    let entry = agent.accounts.entry(&account.name);
+    let pending = agent.sign_ins.is_pending(&account.name);
+    let state = match &sign_in {
+        Ok(_) if lock(&entry.unreachable).is_some() => "unreachable",
+        Ok(_) => "signed_in",
+        Err(broker::Refusal::KeychainLocked) => "keychain_locked",
+        Err(broker::Refusal::KeychainUnavailable(_)) => "keychain_unavailable",
+        Err(_) if pending => "signing_in",
+        Err(_) => "sign_in_required",
+    };
+    let sign_in = sign_in.ok();
+    let ends = sign_in.as_ref().and_then(|s| s.refresh_expires_at.or(s.ends_at));
+    let ends = ends.or_else(|| sign_in.as_ref().and_then(|_| agent.accounts.latest_end(&account.name)));
+    AccountStatus {
+        name: account.name.to_string(),
+        issuer: account.issuer.to_string(),
+        subject: sign_in.as_ref().map(|s| s.subject.clone()),
+        display_name: sign_in.as_ref().and_then(|s| s.display_name.clone()),
+        state: state.to_owned(),
+        expires_at: ends.map(times::rfc3339),
+        durable: *lock(&entry.durable) && agent.vault.is_durable(),
+        client_id: account.client_id.clone(),
+        origin: snapshot.origin(&format!("accounts.{}.issuer", account.name)),
+    }
+}
+
+/// `GET /v1/accounts`.
+pub(super) async fn accounts(State(agent): App) -> Answer {
+    let snapshot = agent.snapshot();
+    let mut accounts = Vec::new();
+    for account in snapshot.rules.accounts.values() {
+        accounts.push(account_status(&agent, account, &snapshot).await);
+    }
+    ok(&accounts)
+}
+
+/// `GET /v1/resources`: what is configured, and what the asking program would get now.
+pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Peer>) -> Answer {
+    let snapshot = agent.snapshot();
+    let rules = &snapshot.rules;
+    let grants = peer.program.as_ref().map(|p| agent.store.grants_of(&p.key())).unwrap_or_default();
+    let mut list = Vec::new();
+    for resource in rules.resources.values() {
+        let Some(account) = rules.accounts.get(&resource.account) else { continue };
+        let wanted = Wanted { resource: resource.clone(), account: account.clone(), scopes: resource.scopes.clone() };
+        let facts = broker::Facts {
+            peer: &peer,
+            wanted: &wanted,
+            rules,
+            grants: &grants,
+            cached: None,
+            now: agent.now(),
+            min_valid: broker::Span::seconds(0),
+            refresh: false,
+            screen_locked: agent.screen_locked(),
+            user_can_write: &platform::managed::user_can_write,
+        };
+        let access = match broker::decide(&facts) {
+            broker::Decision::Deny(_) => "nothing",
+            broker::Decision::AskConsent => "question",
+            broker::Decision::UseCached(_) | broker::Decision::Fetch(_) => "token",
+        };
+        list.push(ResourceInfo {
+            name: resource.name.to_string(),
+            account: resource.account.to_string(),
+            token: match resource.token {
+                TokenKind::Access => "access",
+                TokenKind::Id => "id",
+                TokenKind::Minted => "minted",
+            }
+            .to_owned(),
+            audience: resource.audience.clone(),
+            scope: resource.scopes.to_string(),
+            allowed_scope: resource.allowed_scopes.to_string(),
+            consent: match resource.consent {
+                ConsentRule::Ask => "ask",
+                ConsentRule::Preapproved => "preapproved",
+                ConsentRule::Denied => "denied",
+            }
+            .to_owned(),
+            sensitive: resource.sensitive,
+            access: access.to_owned(),
+            origin: snapshot.origin(&format!("resources.{}.account", resource.name)),
+        });
+    }
+    ok(&list)
+}
+
+/// `POST /v1/accounts/{name}/sign-in`.
+pub(super) async fn begin_sign_in(State(agent): App, Path(name): Path<String>, request: Request<Body>) -> Answer {
+    let asked: SignInRequest = guard::json(request).await?;
+    let account = account(&agent.rules(), &name)?;
+    ok(&agent.begin_sign_in(&account, asked.open_browser, true).await?)
+}
+
+/// `GET /v1/sign-ins/{id}?wait=SECONDS`.
+pub(super) async fn sign_in_state(State(agent): App, Path(id): Path<String>, RawQuery(raw): RawQuery) -> Answer {
+    let wait = number(&query(raw.as_deref(), &["wait"])?, "wait")?.unwrap_or(0).min(LONGEST_POLL);
+    match agent.sign_in_state(&id, Duration::from_secs(wait)).await {
+        Some(state) => ok(&state),
+        None => Err(ApiError::new(Code::NotFound, "there is no such sign-in").with_hint("start again: daypass login")),
+    }
+}
+
+/// `DELETE /v1/sign-ins/{id}`.
+pub(super) async fn cancel_sign_in(State(agent): App, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    if agent.cancel_sign_in(&id) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::new(Code::NotFound, "there is no such sign-in"))
+    }
+}
+
+/// `DELETE /v1/accounts/{name}/sign-in`.
+pub(super) async fn sign_out(State(agent): App, Path(name): Path<String>) -> Answer {
+    let account = account(&agent.rules(), &name)?;
+    ok(&agent.sign_out(&account).await?)
+}
+
+pub(crate) fn request_info(question: &Question, rules: &Rules) -> RequestInfo {
+    let sensitive = rules.resources.get(&question.ask.resource).is_none_or(|r| r.sensitive);
+    let state = match question.state {
+        consent::State::Pending => "pending",
+        consent::State::Answered(Choice::Deny) => "denied",
+        consent::State::Answered(_) => "approved",
+        consent::State::Expired => "expired",
+        consent::State::Gone => "gone",
+    };
+    RequestInfo {
+        id: question.id.clone(),
+        program: shown(Some(&question.ask.program), &question.ask.peer),
+        resource: question.ask.resource.to_string(),
+        scope: question.ask.scopes.to_string(),
+        state: state.to_owned(),
+        expires_at: times::rfc3339(question.expires),
+        account: question.ask.account.to_string(),
+        started_by: question.ask.peer.started_by.clone(),
+        says_it_is: question.ask.says_it_is.clone(),
+        choices: question.choices(sensitive).into_iter().map(|c| c.as_str().to_owned()).collect(),
+        digest: digest(question),
+    }
+}
+
+/// `GET /v1/requests`: the open questions.
+pub(super) async fn requests(State(agent): App) -> Answer {
+    agent.tidy_questions();
+    let rules = agent.rules();
+    let open: Vec<RequestInfo> = agent
+        .consents
+        .list()
+        .iter()
+        .filter(|q| q.state == consent::State::Pending)
+        .map(|q| request_info(q, &rules))
+        .collect();
+    ok(&open)
+}
+
+/// `POST /v1/requests/{id}`: an answer given in a terminal.
+pub(super) async fn answer_request(
+    State(agent): App,
+    Path(id): Path<String>,
+    Extension(connection): Extension<Connection>,
+    Extension(peer): Extension<Peer>,
+    request: Request<Body>,
+) -> Answer {
+    let answer: RequestAnswer = guard::json(request).await?;
+    let choice = Choice::parse(&answer.choice)
+        .ok_or_else(|| ApiError::new(Code::InvalidRequest, "choice must be deny, once, today or always"))?;
+    let question = agent.consents.get(&id).ok_or_else(no_question)?;
+    if digest(&question) != answer.digest {
+        return Err(ApiError::new(Code::InvalidRequest, "the request is not the one that was shown")
+            .with_hint("look again: daypass requests"));
+    }
+    if !connection.still_same(&agent, &peer).await {
+        return Err(broker::Refusal::PeerUnidentified.into());
+    }
+    let lineage = agent.lookup.lineage(peer.instance.pid);
+    let answered = agent.answer(&id, choice, &Answerer::Terminal(&peer, lineage)).await;
+    match answered {
+        Ok(question) => ok(&request_info(&question, &agent.rules())),
+        Err(NotTaken::Unknown) => Err(no_question()),
+        Err(NotTaken::Over(_)) => {
+            Err(ApiError::new(Code::ConsentGone, "the question is over").with_hint("the program has to ask again"))
+        }
+        Err(NotTaken::Refused(refusal)) => {
+            agent.log(AuditEntry {
+                event: "consent.refused",
+                code: super::code_of(&refusal).as_str().to_owned(),
+                program: Some(shown(peer.program.as_ref(), &peer)),
+                resource: Some(question.ask.resource.to_string()),
+                via: Some("terminal".to_owned()),
+                ..AuditEntry::default()
+            });
+            Err(refusal.into())
+        }
+    }
+}
+
+fn no_question() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no such request").with_hint("see the open ones: daypass requests")
+}
+
+pub(crate) fn grant_info(grant: &Grant) -> GrantInfo {
+    GrantInfo {
+        id: grant.id.0.to_string(),
+        program: program_of(grant.program.as_str()),
+        account: grant.account.to_string(),
+        resource: grant.resource.to_string(),
+        scope: grant.scopes.to_string(),
+        choice: grant.choice.as_str().to_owned(),
+        until: grant.until.map(times::rfc3339),
+    }
+}
+
+/// The readable end of a program's key.
+fn program_of(key: &str) -> String {
+    let mut parts = key.splitn(2, ':');
+    match (parts.next(), parts.next()) {
+        (Some("exe" | "inline"), Some(rest)) => rest.split_once(':').map_or(rest, |(_, path)| path).to_owned(),
+        (Some("script"), Some(rest)) => rest.rsplit_once(':').map_or(rest, |(_, path)| path).to_owned(),
+        (Some("terminal"), Some(rest)) => {
+            format!("terminal {}", rest.split(':').nth(1).unwrap_or_default())
+        }
+        _ => key.to_owned(),
+    }
+}
+
+/// Whether a grant still yields tokens.
+pub(crate) fn stands(grant: &Grant, rules: &Rules, now: Timestamp) -> bool {
+    rules.resources.get(&grant.resource).is_some_and(|r| r.account == grant.account && grant.stands(now, idle_limit(rules, r)))
+}
+
+/// `GET /v1/grants`.
+pub(super) async fn grants(State(agent): App) -> Answer {
+    let (rules, now) = (agent.rules(), agent.now());
+    let all: Vec<GrantInfo> = agent.store.all_grants().iter().filter(|g| stands(g, &rules, now)).map(grant_info).collect();
+    ok(&all)
+}
+
+impl Agent {
+    /// Ends grants, with an audit line for each.
+    pub(crate) fn revoke_grants(&self, event: &'static str, over: impl Fn(&Grant) -> bool) -> Result<usize, ApiError> {
+        let ended = self.store.end_grants(over)?;
+        for grant in &ended {
+            self.log(AuditEntry {
+                event,
+                code: "ok".to_owned(),
+                program: Some(program_of(grant.program.as_str())),
+                account: Some(grant.account.to_string()),
+                resource: Some(grant.resource.to_string()),
+                scope: Some(grant.scopes.to_string()),
+                via: Some(grant.choice.as_str().to_owned()),
+            });
+        }
+        if !ended.is_empty() {
+            self.changed("grants");
+        }
+        Ok(ended.len())
+    }
+}
+
+/// `DELETE /v1/grants/{id}`.
+pub(super) async fn revoke(State(agent): App, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    let id = GrantId(id.parse().map_err(|_| no_grant())?);
+    if agent.revoke_grants("grant.revoked", |g| g.id == id)? == 0 {
+        return Err(no_grant());
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn no_grant() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no such grant").with_hint("see them: daypass grants")
+}
+
+/// `DELETE /v1/grants`.
+pub(super) async fn revoke_all(State(agent): App) -> Result<StatusCode, ApiError> {
+    agent.revoke_grants("grant.revoked", |_| true)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/audit?after=&since=&limit=&wait=`.
+pub(super) async fn audit(State(agent): App, RawQuery(raw): RawQuery) -> Answer {
+    let pairs = query(raw.as_deref(), &["after", "since", "limit", "wait"])?;
+    let since = pairs.iter().find(|(n, _)| n == "since").map(|(_, v)| v);
+    let since = since
+        .map(|text| times::parse(text).ok_or_else(|| ApiError::new(Code::InvalidRequest, "since must be an RFC 3339 time")))
+        .transpose()?
+        .map(times::rfc3339_millis);
+    let after = i64::try_from(number(&pairs, "after")?.unwrap_or(0)).unwrap_or(i64::MAX);
+    let limit = i64::try_from(number(&pairs, "limit")?.unwrap_or(1000).min(10_000)).unwrap_or(1000);
+    let wait = number(&pairs, "wait")?.unwrap_or(0).min(LONGEST_POLL);
+    let wanted = AuditQuery { after, since, limit };
+    let mut news = agent.store.watch_lines();
+    let mut lines = agent.store.audit_lines(&wanted)?;
+    if lines.is_empty() && wait > 0 {
+        let added = news.wait_for(|seq| *seq > after);
+        if tokio::time::timeout(Duration::from_secs(wait), added).await.is_ok() {
+            lines = agent.store.audit_lines(&wanted)?;
+        }
+    }
+    ok(&lines)
+}
+
+/// `GET /v1/audit/verify`.
+pub(super) async fn verify_audit(State(agent): App) -> Answer {
+    let anchor = agent.read_anchor().await;
+    let agent = Arc::clone(&agent);
+    let verdict = tokio::task::spawn_blocking(move || agent.store.verify_audit(anchor)).await;
+    match verdict {
+        Ok(verdict) => ok(&verdict?),
+        Err(_) => Err(ApiError::new(Code::Internal, "the log could not be read")),
+    }
+}
+
+/// `GET /v1/profile`.
+pub(super) async fn profile(State(agent): App) -> Answer {
+    let snapshot = agent.snapshot();
+    let values: serde_json::Map<String, serde_json::Value> = snapshot
+        .values
+        .iter()
+        .map(|(key, v)| (key.clone(), value!({"value": v.json, "origin": snapshot.origin(key)})))
+        .collect();
+    ok(&value!({"values": values, "diagnostics": snapshot.diagnostics}))
+}
+
+/// Counts an attached desktop for as long as it listens.
+struct Attached(Arc<Agent>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.desktops.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `GET /v1/events` (server-sent events): `requests`, `accounts`, `grants`, `profile`, `audit` when one changed.
+pub(super) async fn events(State(agent): App, Extension(peer): Extension<Peer>) -> Response<Body> {
+    let desktop = peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()));
+    let attached = desktop.then(|| {
+        agent.desktops.fetch_add(1, Ordering::Relaxed);
+        Attached(Arc::clone(&agent))
+    });
+    let listening = (agent.events.subscribe(), attached);
+    let stream = futures_stream(listening);
+    Sse::new(stream).keep_alive(sse::KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+}
+
+fn futures_stream(
+    listening: (tokio::sync::broadcast::Receiver<&'static str>, Option<Attached>),
+) -> impl futures_util::Stream<Item = Result<sse::Event, Infallible>> {
+    futures_util::stream::unfold(listening, |(mut receiver, attached)| async move {
+        use tokio::sync::broadcast::error::RecvError;
+        let name = match receiver.recv().await {
+            Ok(name) => name,
+            Err(RecvError::Lagged(_)) => "lagged",
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok(sse::Event::default().event(name).data("{}")), (receiver, attached)))
+    })
+}
+
+/// `POST /v1/open`: a one-time address of one of our pages.
+pub(super) async fn open(State(agent): App, Extension(peer): Extension<Peer>, request: Request<Body>) -> Answer {
+    let asked: OpenRequest = guard::json(request).await?;
+    let path = match asked.page.as_str() {
+        "home" => "/".to_owned(),
+        "activity" | "permissions" => format!("/{}", asked.page),
+        page => match page.strip_prefix("consent/") {
+            Some(id) if agent.consents.get(id).is_some() => format!("/consent/{id}"),
+            _ => return Err(ApiError::new(Code::InvalidRequest, "there is no such page")),
+        },
+    };
+    if !agent.may_redeem(&path, &peer) {
+        return Err(broker::Refusal::ConsentUnavailable("a program cannot answer its own question".to_owned()).into());
+    }
+    let rules = agent.rules();
+    let address = agent.ticket_address(&path);
+    let browser_opened = asked.open_browser && agent.open_address(&rules, &address);
+    ok(&Opened { address, browser_opened })
+}

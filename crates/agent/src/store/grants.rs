@@ -1,0 +1,125 @@
+//! Grants: read from memory, written through.
+
+use super::{Store, StoreError, lock};
+use broker::{Choice, Grant, GrantId, ProgramKey, Timestamp};
+use rusqlite::{Connection, Row, params};
+
+pub(super) fn load(connection: &Connection) -> Result<Vec<Grant>, StoreError> {
+    let mut statement = connection
+        .prepare("SELECT id, program, account, resource, scopes, choice, created, last_used, until FROM grants ORDER BY id")?;
+    let rows = statement.query_map([], |row| Ok(read(row)))?;
+    let mut grants = Vec::new();
+    for row in rows {
+        // A row that does not read as a grant grants nothing.
+        if let Some(grant) = row? {
+            grants.push(grant);
+        }
+    }
+    Ok(grants)
+}
+
+fn read(row: &Row<'_>) -> Option<Grant> {
+    let text = |i| row.get::<_, String>(i).ok();
+    let time = |i| row.get::<_, i64>(i).ok().map(Timestamp::from_millis);
+    Some(Grant {
+        id: GrantId(row.get(0).ok()?),
+        program: ProgramKey::new(text(1)?),
+        account: text(2)?.parse().ok()?,
+        resource: text(3)?.parse().ok()?,
+        scopes: text(4)?.parse().ok()?,
+        choice: Choice::parse(&text(5)?)?,
+        created: time(6)?,
+        last_used: time(7)?,
+        until: row.get::<_, Option<i64>>(8).ok()?.map(Timestamp::from_millis),
+    })
+}
+
+impl Store {
+    /// Stores a grant (its `id` is chosen here); one it covers is replaced.
+    pub(crate) fn add_grant(&self, mut grant: Grant) -> Result<GrantId, StoreError> {
+        let mut grants = lock(&self.grants);
+        let connection = lock(&self.connection);
+        let covered: Vec<GrantId> = grants
+            .iter()
+            .filter(|g| {
+                g.program == grant.program
+                    && g.account == grant.account
+                    && g.resource == grant.resource
+                    && g.scopes.is_subset(&grant.scopes)
+                    && (g.choice == grant.choice || grant.choice == Choice::Always)
+            })
+            .map(|g| g.id)
+            .collect();
+        connection.execute(
+            "INSERT INTO grants (program, account, resource, scopes, choice, created, last_used, until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                grant.program.as_str(),
+                grant.account.as_str(),
+                grant.resource.as_str(),
+                grant.scopes.to_string(),
+                grant.choice.as_str(),
+                grant.created.as_millis(),
+                grant.last_used.as_millis(),
+                grant.until.map(Timestamp::as_millis),
+            ],
+        )?;
+        grant.id = GrantId(connection.last_insert_rowid());
+        let id = grant.id;
+        for old in &covered {
+            connection.execute("DELETE FROM grants WHERE id = ?1", [old.0])?;
+        }
+        grants.retain(|g| !covered.contains(&g.id));
+        grants.push(grant);
+        Ok(id)
+    }
+
+    /// The grants of one program.
+    pub(crate) fn grants_of(&self, program: &ProgramKey) -> Vec<Grant> {
+        lock(&self.grants).iter().filter(|g| &g.program == program).cloned().collect()
+    }
+
+    /// All grants, oldest first.
+    pub(crate) fn all_grants(&self) -> Vec<Grant> {
+        lock(&self.grants).clone()
+    }
+
+    /// Marks a grant as used; false when it is no longer there. Written to disk by [`Store::save_use`].
+    pub(crate) fn use_grant(&self, id: GrantId, now: Timestamp) -> bool {
+        let mut grants = lock(&self.grants);
+        match grants.iter_mut().find(|g| g.id == id) {
+            Some(grant) => {
+                grant.last_used = now;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Writes when grants were last used.
+    pub(crate) fn save_use(&self) -> Result<(), StoreError> {
+        let grants = lock(&self.grants).clone();
+        let mut connection = lock(&self.connection);
+        let transaction = connection.transaction()?;
+        for grant in &grants {
+            transaction.execute(
+                "UPDATE grants SET last_used = ?2 WHERE id = ?1 AND last_used <> ?2",
+                params![grant.id.0, grant.last_used.as_millis()],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Ends every grant for which `over` holds; returns them. From here on none of them yields a token.
+    pub(crate) fn end_grants(&self, over: impl Fn(&Grant) -> bool) -> Result<Vec<Grant>, StoreError> {
+        let mut grants = lock(&self.grants);
+        let ended: Vec<Grant> = grants.iter().filter(|g| over(g)).cloned().collect();
+        let connection = lock(&self.connection);
+        for grant in &ended {
+            connection.execute("DELETE FROM grants WHERE id = ?1", [grant.id.0])?;
+        }
+        grants.retain(|g| !ended.iter().any(|e| e.id == g.id));
+        Ok(ended)
+    }
+}

@@ -1,0 +1,167 @@
+//! The main trip, joined to the outside: what [`broker::trip`] asks for, answered by the agent.
+
+use crate::{
+    accounts::TokenKey,
+    agent::Agent,
+    consents::Asking,
+    renewal::Need,
+    server::{Connection, code_of},
+    store::AuditEntry,
+};
+use broker::{
+    Authority, CachedToken, ExposeSecret, Grant, Peer, Program, Refusal, Rules, Timestamp, TokenKind, Wanted,
+    trip::{Ports, Record, Request},
+};
+use std::{path::Path, sync::Arc};
+
+/// One request on its way.
+pub(crate) struct Trip<'a> {
+    pub(crate) agent: &'a Arc<Agent>,
+    pub(crate) connection: &'a Connection,
+    /// Hash of the cookie session over TCP; a parked question belongs to it.
+    pub(crate) session: Option<String>,
+}
+
+impl Ports for Trip<'_> {
+    fn now(&self) -> Timestamp {
+        self.agent.now()
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.agent.rules()
+    }
+
+    fn screen_locked(&self) -> bool {
+        self.agent.screen_locked()
+    }
+
+    fn user_can_write(&self, path: &Path) -> bool {
+        platform::managed::user_can_write(path)
+    }
+
+    async fn signed_in(&self, wanted: &Wanted) -> Result<(), Refusal> {
+        self.agent.sign_in_of(&wanted.account).await.map(|_| ())
+    }
+
+    fn grants(&self, peer: &Peer) -> Vec<Grant> {
+        peer.program.as_ref().map(|program| self.agent.store.grants_of(&program.key())).unwrap_or_default()
+    }
+
+    fn cached(&self, wanted: &Wanted) -> Option<CachedToken> {
+        if wanted.resource.token == TokenKind::Minted {
+            return None;
+        }
+        self.agent.accounts.token(&TokenKey::of(&wanted.resource, &wanted.scopes)).map(|held| held.token)
+    }
+
+    async fn consent(&self, peer: &Peer, wanted: &Wanted, request: &Request) -> Result<Authority, Refusal> {
+        let asking = Asking { connection: self.connection, session: self.session.as_deref(), peer, wanted, request };
+        self.agent.consent(&asking).await
+    }
+
+    async fn fetch(&self, wanted: &Wanted, request: &Request, peer: &Peer) -> Result<CachedToken, Refusal> {
+        if wanted.resource.token == TokenKind::Minted {
+            let sign_in = self.agent.sign_in_of(&wanted.account).await?;
+            let now = self.agent.now();
+            let (value, expires_at) = self.agent.mint(wanted, &sign_in, &client_id(peer));
+            return Ok(CachedToken {
+                value: Arc::new(value),
+                kind: TokenKind::Minted,
+                obtained_at: now,
+                expires_at,
+                scopes: wanted.scopes.clone(),
+            });
+        }
+        let need = Need {
+            account: wanted.account.clone(),
+            key: TokenKey::of(&wanted.resource, &wanted.scopes),
+            resource: Some(wanted.resource.clone()),
+            min_valid: request.min_valid,
+            forced: request.refresh,
+            ahead: false,
+        };
+        let result = self.agent.renew(need).await;
+        // A token at hand that still lives serves while the issuer does not.
+        match (&result, self.cached(wanted)) {
+            (Err(Refusal::IssuerUnavailable(_)), Some(token)) if !request.refresh && token.is_fresh(self.now(), request.min_valid) => {
+                Ok(token)
+            }
+            _ => result,
+        }
+    }
+
+    async fn still_same(&self, peer: &Peer) -> bool {
+        self.connection.still_same(self.agent, peer).await
+    }
+
+    fn still_granted(&self, authority: &Authority, _wanted: &Wanted) -> bool {
+        match authority {
+            Authority::Grant(id) => self.agent.store.use_grant(*id, self.agent.now()),
+            Authority::Preapproved | Authority::Once(_) => true,
+        }
+    }
+
+    fn record(&self, record: &Record<'_>) -> Result<(), Refusal> {
+        let (event, code, via) = match record.outcome {
+            Ok(authority) => ("token.issued", "ok".to_owned(), Some(authority.via().to_owned())),
+            Err(refusal) => ("token.refused", code_of(refusal).as_str().to_owned(), None),
+        };
+        let wanted = record.wanted;
+        let entry = AuditEntry {
+            event,
+            code,
+            program: Some(shown(record.peer.program.as_ref(), record.peer)),
+            account: wanted.map(|w| w.account.name.to_string()),
+            resource: Some(wanted.map_or_else(|| cut(&record.request.resource), |w| w.resource.name.to_string())),
+            scope: Some(wanted.map_or_else(|| record.request.scopes.to_string(), |w| w.scopes.to_string())),
+            via,
+        };
+        self.agent
+            .store
+            .append(entry, crate::times::rfc3339_millis(self.now()))
+            .map(|_| ())
+            .map_err(|e| Refusal::Internal(format!("the audit line could not be written: {e}")))
+    }
+}
+
+/// `client_id` of a minted token: the owning package, else the digest of the program's file; informative.
+fn client_id(peer: &Peer) -> String {
+    match (&peer.package, &peer.program) {
+        (Some(package), _) => package.clone(),
+        (None, Some(program)) => format!("sha256:{}", program.file().digest_hex()),
+        (None, None) => "unidentified".to_owned(),
+    }
+}
+
+/// A program as people read it: the path of its file, control characters made visible, at most 512 characters.
+pub(crate) fn shown(program: Option<&Program>, peer: &Peer) -> String {
+    match program {
+        Some(Program::Terminal { shell, leader, .. }) => {
+            format!("terminal {} ({})", leader.pid, printable(&shell.path.to_string_lossy()))
+        }
+        Some(Program::Inline { interpreter }) => format!("{} (no file)", printable(&interpreter.path.to_string_lossy())),
+        Some(program) => cut(&printable(&program.file().path.to_string_lossy())),
+        None => format!("unidentified (pid {})", peer.subject.pid),
+    }
+}
+
+/// Text of foreign origin made fit for a line: no control, bidirectional or invisible characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            c if c.is_control() => '\u{fffd}',
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+pub(crate) fn cut(text: &str) -> String {
+    let text = printable(text);
+    if text.chars().count() <= 512 { text } else { text.chars().take(511).chain(['…']).collect() }
+}
+
+/// The token as text, for the wire only.
+pub(crate) fn expose(token: &CachedToken) -> String {
+    token.value.expose_secret().to_owned()
+}

@@ -1,0 +1,160 @@
+//! Every order of events gives one outcome.
+
+use super::*;
+use crate::peer::FileIdentity;
+use proptest::prelude::*;
+
+fn ask(path: &str, anchor: Anchor) -> Ask {
+    let instance = ProcessInstance { pid: 5, start_time: 6 };
+    let file = FileIdentity { path: path.into(), device: 1, inode: 2, digest: [3; 32] };
+    let program = Program::Executable { file, generic_client: false };
+    Ask {
+        peer: Peer {
+            uid: 1,
+            instance,
+            subject: instance,
+            session_leader: None,
+            program: Some(program.clone()),
+            first_party: false,
+            started_by: None,
+            package: None,
+        },
+        program,
+        anchor,
+        account: "corp".parse().unwrap(),
+        resource: "payments".parse().unwrap(),
+        scopes: "read".parse().unwrap(),
+        says_it_is: None,
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+const HELD: Option<Span> = Some(Span::seconds(60));
+
+#[test]
+fn parallel_requests_are_one_question_and_once_is_one_token_each() {
+    let mut table = Table::default();
+    let (first, a) = table.open(ask("/bin/x", Anchor::Held), "1".into(), HELD, at(0)).unwrap();
+    let (second, b) = table.open(ask("/bin/x", Anchor::Held), "2".into(), HELD, at(0)).unwrap();
+    assert!(first.fresh && first.window && !second.fresh && !second.window);
+    assert_eq!(first.id, second.id);
+    table.answer("1", Choice::Once, false, "page", at(1)).unwrap();
+    assert_eq!(table.outcome("1", a, at(2)), Outcome::Yes(Choice::Once, "page"));
+    assert_eq!(table.outcome("1", a, at(2)), Outcome::Gone, "spent");
+    assert_eq!(table.outcome("1", b, at(2)), Outcome::Yes(Choice::Once, "page"));
+}
+
+#[test]
+fn a_parked_once_is_fetched_once_and_only_where_it_belongs() {
+    let mut table = Table::default();
+    let here = ask("/bin/x", Anchor::Session("s1".into()));
+    let elsewhere = ask("/bin/x", Anchor::Session("s2".into()));
+    let other = ask("/bin/y", Anchor::Session("s1".into()));
+    table.open(here.clone(), "1".into(), None, at(0)).unwrap();
+    assert_eq!(table.claim(&here, at(1)), None);
+    table.answer("1", Choice::Once, false, "page", at(1)).unwrap();
+    assert_eq!(table.claim(&elsewhere, at(2)), None);
+    assert_eq!(table.claim(&other, at(2)), None);
+    assert_eq!(table.claim(&here, at(2)), Some(("1".into(), Outcome::Yes(Choice::Once, "page"))));
+    assert_eq!(table.claim(&here, at(2)), None);
+}
+
+#[test]
+fn a_no_backs_off_longer_each_time() {
+    let mut table = Table::default();
+    let mut now = 0;
+    for (round, wait) in [10, 20, 40].into_iter().enumerate() {
+        let id = round.to_string();
+        table.open(ask("/bin/x", Anchor::Held), id.clone(), HELD, at(now)).unwrap();
+        table.answer(&id, Choice::Deny, false, "page", at(now)).unwrap();
+        let refused = table.open(ask("/bin/x", Anchor::Held), "z".into(), HELD, at(now + 1)).unwrap_err();
+        assert_eq!(refused, Refusal::RateLimited { retry_after: Span::seconds(wait - 1) });
+        now += wait;
+    }
+    table.open(ask("/bin/y", Anchor::Held), "other".into(), HELD, at(now)).unwrap();
+}
+
+#[test]
+fn an_unanswered_window_is_not_followed_by_another_for_a_while() {
+    let mut table = Table::default();
+    assert!(table.open(ask("/bin/x", Anchor::Leader(None)), "1".into(), None, at(0)).unwrap().0.window);
+    assert_eq!(table.tidy(at(120)).len(), 1);
+    let (again, _) = table.open(ask("/bin/x", Anchor::Leader(None)), "2".into(), None, at(121)).unwrap();
+    assert!(again.fresh && !again.window);
+    assert!(table.open(ask("/bin/y", Anchor::Leader(None)), "3".into(), None, at(121)).unwrap().0.window);
+}
+
+#[test]
+fn only_possible_answers_are_taken_and_questions_are_capped() {
+    let mut table = Table::default();
+    let mut inline = ask("/bin/x", Anchor::Held);
+    let Program::Executable { file, .. } = inline.program.clone() else { unreachable!() };
+    inline.program = Program::Inline { interpreter: file };
+    table.open(inline, "1".into(), HELD, at(0)).unwrap();
+    for choice in [Choice::Today, Choice::Always] {
+        assert_eq!(table.answer("1", choice, false, "page", at(1)).unwrap_err(), AnswerError::NotPossible);
+    }
+    assert_eq!(table.answer("nope", Choice::Once, false, "page", at(1)).unwrap_err(), AnswerError::Unknown);
+    for i in 0..MOST_PER_PROGRAM {
+        let mut one = ask("/bin/flood", Anchor::Held);
+        one.resource = format!("r{i}").parse().unwrap();
+        table.open(one, format!("f{i}"), HELD, at(0)).unwrap();
+    }
+    let mut one_more = ask("/bin/flood", Anchor::Held);
+    one_more.resource = "more".parse().unwrap();
+    assert!(table.open(one_more, "f".into(), HELD, at(0)).is_err());
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Answer(Choice),
+    Leave,
+    End,
+    Time(i64),
+    Look,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        prop_oneof![Just(Choice::Deny), Just(Choice::Once), Just(Choice::Today), Just(Choice::Always)]
+            .prop_map(Event::Answer),
+        Just(Event::Leave),
+        Just(Event::End),
+        (0_i64..90).prop_map(Event::Time),
+        Just(Event::Look),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_a_question_is_decided_at_most_once(events in prop::collection::vec(event(), 0..20), held in any::<bool>()) {
+        let mut table = Table::default();
+        let anchor = if held { Anchor::Held } else { Anchor::Leader(None) };
+        let asked = ask("/bin/x", anchor);
+        let (_, waiter) = table.open(asked.clone(), "1".into(), held.then_some(Span::seconds(60)), at(0)).unwrap();
+        let (mut now, mut decided, mut yes) = (0, 0, 0);
+        let mut over = false;
+        for event in events {
+            match event {
+                Event::Answer(choice) => {
+                    let answered = table.answer("1", choice, false, "page", at(now)).is_ok();
+                    prop_assert!(!(answered && over), "an answer after the end");
+                    decided += i32::from(answered);
+                }
+                Event::Leave => decided += i32::from(table.leave("1", waiter, at(now)).is_some()),
+                Event::End => decided += i32::try_from(table.end(at(now), |_| true).len()).unwrap(),
+                Event::Time(seconds) => { now += seconds; decided += i32::try_from(table.tidy(at(now)).len()).unwrap(); }
+                Event::Look => {
+                    let outcome = if held { table.outcome("1", waiter, at(now)) } else { table.claim(&asked, at(now)).map_or(Outcome::Pending, |c| c.1) };
+                    if let Outcome::Yes(Choice::Once, _) = outcome { yes += 1; }
+                }
+            }
+            over = table.get("1").is_none_or(|q| q.state != State::Pending);
+            prop_assert!(yes <= 1, "a once was spent twice");
+        }
+        prop_assert!(decided <= 1, "decided {decided} times");
+    }
+}

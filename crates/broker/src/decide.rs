@@ -1,0 +1,215 @@
+//! The whole policy in one function without `await`: who gets a token, who is asked about, who is refused.
+//!
+//! Everything it looks at is in [`Facts`], so it is tested as a table. It protects against programs that were not
+//! granted; it believes what the peer lookup says about them.
+
+use crate::{
+    grant::{Grant, GrantId},
+    peer::{Peer, Program},
+    refusal::Refusal,
+    rules::{Account, ConsentRule, LockRule, PeerRule, Peers, Resource, Rules, TokenKind},
+    words::{ScopeSet, Span, Timestamp},
+};
+use secrecy::SecretString;
+use std::{path::Path, sync::Arc};
+
+/// Least life left on any token handed out, where the issuer's tokens live long enough.
+pub const LEAST_LIFE: Span = Span::seconds(60);
+/// How long a grant for a sensitive resource may lie unused.
+const SENSITIVE_IDLE: Span = Span::minutes(10);
+
+/// A token at hand.
+#[derive(Debug, Clone)]
+pub struct CachedToken {
+    /// The token.
+    pub value: Arc<SecretString>,
+    /// What it is.
+    pub kind: TokenKind,
+    /// When it was obtained.
+    pub obtained_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The scopes it carries.
+    pub scopes: ScopeSet,
+}
+
+impl CachedToken {
+    /// Whether enough life is left to hand it out: `min_valid`, at least 60 s; of a token that lives less than twice
+    /// that, half its life.
+    pub fn is_fresh(&self, now: Timestamp, min_valid: Span) -> bool {
+        let half_life = self.obtained_at.until(self.expires_at).as_seconds() / 2;
+        let needed = min_valid.max(LEAST_LIFE).as_seconds().min(half_life.max(1));
+        now.until(self.expires_at).as_seconds() >= needed
+    }
+}
+
+/// What one request asks for, resolved against the effective profile.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The resource.
+    pub resource: Resource,
+    /// The account it draws on.
+    pub account: Account,
+    /// The scopes: those asked for, else the resource's default.
+    pub scopes: ScopeSet,
+}
+
+/// Resolves names and scopes of a request.
+///
+/// # Errors
+/// [`Refusal::ProfileInvalid`], [`Refusal::ResourceUnknown`], [`Refusal::ScopeNotAllowed`].
+pub fn resolve(rules: &Rules, resource: &str, scopes: &ScopeSet) -> Result<Wanted, Refusal> {
+    if let Some(why) = &rules.locked {
+        return Err(Refusal::ProfileInvalid(why.clone()));
+    }
+    let resource = rules.resource(resource).ok_or_else(|| Refusal::ResourceUnknown(resource.to_owned()))?;
+    let account = rules.accounts.get(&resource.account).ok_or_else(|| {
+        Refusal::ProfileInvalid(format!("resource {} names account {}, which is not configured", resource.name, resource.account))
+    })?;
+    let scopes = resource
+        .scopes_for(scopes)
+        .map_err(|above| Refusal::ScopeNotAllowed { resource: resource.name.clone(), scope: above.to_string() })?;
+    Ok(Wanted { resource: resource.clone(), account: account.clone(), scopes })
+}
+
+/// All a decision looks at.
+pub struct Facts<'a> {
+    /// Who asks.
+    pub peer: &'a Peer,
+    /// What is asked for.
+    pub wanted: &'a Wanted,
+    /// The effective profile.
+    pub rules: &'a Rules,
+    /// The program's grants, whatever they are for.
+    pub grants: &'a [Grant],
+    /// The token at hand for this account, resource and scope set.
+    pub cached: Option<&'a CachedToken>,
+    /// Now.
+    pub now: Timestamp,
+    /// Life the token must still have.
+    pub min_valid: Span,
+    /// Whether a new token is asked for even if one is at hand.
+    pub refresh: bool,
+    /// Whether the screen is known to be locked.
+    pub screen_locked: bool,
+    /// Whether the user can write the file or its directory (a preapproved path then needs a digest).
+    pub user_can_write: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Why a program may have a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// A standing grant.
+    Grant(GrantId),
+    /// IT lists the program.
+    Preapproved,
+    /// A yes spent on this very request; holds how it was given (`page`, `terminal`).
+    Once(String),
+}
+
+impl Authority {
+    /// The word of the audit log.
+    pub fn via(&self) -> &str {
+        match self {
+            Self::Grant(_) => "grant",
+            Self::Preapproved => "preapproved",
+            Self::Once(how) => how,
+        }
+    }
+}
+
+/// What is to happen with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// No.
+    Deny(Refusal),
+    /// A person must be asked first.
+    AskConsent,
+    /// Yes, and the token at hand will do.
+    UseCached(Authority),
+    /// Yes, and a token has to be fetched.
+    Fetch(Authority),
+}
+
+/// Decides about a request.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let resource = &facts.wanted.resource;
+    if resource.consent == ConsentRule::Denied {
+        return Decision::Deny(Refusal::ResourceNotAllowed(resource.name.clone()));
+    }
+    let Some(program) = &facts.peer.program else {
+        return Decision::Deny(Refusal::PeerUnidentified);
+    };
+    if facts.screen_locked && (resource.sensitive || facts.rules.consent.on_lock == LockRule::Pause) {
+        return Decision::Deny(Refusal::ConsentUnavailable("the screen is locked".to_owned()));
+    }
+    match authority(facts, program) {
+        None => Decision::AskConsent,
+        Some(authority) => with_authority(facts, authority),
+    }
+}
+
+/// Goes on from a yes: the token at hand if it is good enough, else a new one.
+pub(crate) fn with_authority(facts: &Facts<'_>, authority: Authority) -> Decision {
+    match facts.cached {
+        Some(token) if !facts.refresh && token.is_fresh(facts.now, facts.min_valid) => Decision::UseCached(authority),
+        _ => Decision::Fetch(authority),
+    }
+}
+
+fn authority(facts: &Facts<'_>, program: &Program) -> Option<Authority> {
+    let resource = &facts.wanted.resource;
+    if resource.consent == ConsentRule::Preapproved && preapproved(facts, program) {
+        return Some(Authority::Preapproved);
+    }
+    let key = program.key();
+    let idle = idle_limit(facts.rules, resource);
+    facts
+        .grants
+        .iter()
+        .find(|grant| {
+            grant.program == key
+                && grant.account == resource.account
+                && grant.resource == resource.name
+                && facts.wanted.scopes.is_subset(&grant.scopes)
+                && grant.stands(facts.now, idle)
+        })
+        .map(|grant| Authority::Grant(grant.id))
+}
+
+/// How long a grant for today to this resource may lie unused.
+pub fn idle_limit(rules: &Rules, resource: &Resource) -> Span {
+    if resource.sensitive { rules.consent.idle.min(SENSITIVE_IDLE) } else { rules.consent.idle }
+}
+
+fn preapproved(facts: &Facts<'_>, program: &Program) -> bool {
+    match &facts.wanted.resource.peers {
+        Peers::Any => true,
+        Peers::Listed(rules) => rules.iter().any(|rule| matches(rule, facts, program)),
+    }
+}
+
+/// Whether one listed program is this one. A path alone never stands for what an interpreter is made to run.
+fn matches(rule: &PeerRule, facts: &Facts<'_>, program: &Program) -> bool {
+    let (executable, script) = match program {
+        Program::Executable { file, .. } => (file, None),
+        Program::Script { interpreter, script } => (interpreter, Some(script)),
+        Program::Inline { .. } | Program::Terminal { .. } => return false,
+    };
+    if rule.signer.is_some() || (rule.path.is_none() && rule.script.is_none() && rule.sha256.is_none() && rule.package.is_none()) {
+        return false;
+    }
+    if rule.script.as_ref() != script.map(|s| &s.path) {
+        return false;
+    }
+    let file = script.unwrap_or(executable);
+    let path_holds = rule.path.as_ref().is_none_or(|path| *path == executable.path);
+    let digest_holds = rule.sha256.is_none_or(|digest| digest == file.digest);
+    let package_holds = rule.package.is_none() || rule.package == facts.peer.package;
+    let guarded = rule.sha256.is_some()
+        || (!(facts.user_can_write)(&file.path) && (rule.path.is_none() || !(facts.user_can_write)(&executable.path)));
+    path_holds && digest_holds && package_holds && guarded
+}
+
+#[cfg(test)]
+mod tests;

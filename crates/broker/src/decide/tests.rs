@@ -1,0 +1,245 @@
+//! The policy as tables.
+
+use super::*;
+use crate::{
+    grant::Choice,
+    peer::{FileIdentity, ProcessInstance},
+    rules::{Offline, RequestAs},
+};
+use std::{collections::BTreeMap, path::PathBuf};
+
+pub(crate) fn file(path: &str, digest: u8) -> FileIdentity {
+    FileIdentity { path: PathBuf::from(path), device: 1, inode: u64::from(digest), digest: [digest; 32] }
+}
+
+fn peer(program: Option<Program>) -> Peer {
+    let instance = ProcessInstance { pid: 100, start_time: 7 };
+    Peer { uid: 1, instance, subject: instance, session_leader: None, program, first_party: false, started_by: None, package: None }
+}
+
+fn tool() -> Program {
+    Program::Executable { file: file("/usr/bin/tool", 1), generic_client: false }
+}
+
+fn rules() -> Rules {
+    let mut rules = Rules::default();
+    let account = Account {
+        name: "corp".parse().unwrap(),
+        issuer: "https://issuer.example".parse().unwrap(),
+        client_id: "daypass".into(),
+        client_secret: None,
+        redirect_uris: vec![],
+        scopes: "openid".parse().unwrap(),
+        offline: Offline::Auto,
+        authorization_parameters: BTreeMap::new(),
+        required_claims: BTreeMap::new(),
+    };
+    let resource = Resource {
+        name: "payments".parse().unwrap(),
+        account: account.name.clone(),
+        token: TokenKind::Access,
+        audience: Some("https://payments.example".into()),
+        request: RequestAs::Resource,
+        scopes: "read".parse().unwrap(),
+        allowed_scopes: "read write".parse().unwrap(),
+        lifetime: Span::minutes(5),
+        consent: ConsentRule::Ask,
+        sensitive: false,
+        peers: Peers::Listed(vec![]),
+    };
+    rules.accounts.insert(account.name.clone(), account);
+    rules.resources.insert(resource.name.clone(), resource);
+    rules
+}
+
+fn grant(program: &Program, scopes: &str, choice: Choice) -> Grant {
+    Grant {
+        id: GrantId(1),
+        program: program.key(),
+        account: "corp".parse().unwrap(),
+        resource: "payments".parse().unwrap(),
+        scopes: scopes.parse().unwrap(),
+        choice,
+        created: Timestamp::from_seconds(0),
+        last_used: Timestamp::from_seconds(0),
+        until: (choice == Choice::Today).then(|| Timestamp::from_seconds(12 * 3600)),
+    }
+}
+
+struct Case {
+    rules: Rules,
+    peer: Peer,
+    grants: Vec<Grant>,
+    scope: &'static str,
+    now: i64,
+    locked: bool,
+    writable: bool,
+    cached: Option<CachedToken>,
+    refresh: bool,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            rules: rules(),
+            peer: peer(Some(tool())),
+            grants: vec![],
+            scope: "",
+            now: 100,
+            locked: false,
+            writable: false,
+            cached: None,
+            refresh: false,
+        }
+    }
+}
+
+impl Case {
+    fn decide(&self) -> Decision {
+        let wanted = match resolve(&self.rules, "payments", &self.scope.parse().unwrap()) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return Decision::Deny(refusal),
+        };
+        decide(&Facts {
+            peer: &self.peer,
+            wanted: &wanted,
+            rules: &self.rules,
+            grants: &self.grants,
+            cached: self.cached.as_ref(),
+            now: Timestamp::from_seconds(self.now),
+            min_valid: Span::seconds(0),
+            refresh: self.refresh,
+            screen_locked: self.locked,
+            user_can_write: &|_| self.writable,
+        })
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Resource)) -> Self {
+        change(self.rules.resources.values_mut().next().unwrap());
+        self
+    }
+}
+
+#[test]
+fn without_a_yes_somebody_is_asked_and_with_one_not() {
+    let fetch = Decision::Fetch(Authority::Grant(GrantId(1)));
+    let given = |scopes, choice| Case { grants: vec![grant(&tool(), scopes, choice)], ..Case::default() };
+    let ask = Decision::AskConsent;
+    for (what, case, expected) in [
+        ("no grant", Case::default(), ask.clone()),
+        ("granted today", given("read", Choice::Today), fetch.clone()),
+        ("granted always", given("read", Choice::Always), fetch.clone()),
+        ("a wider scope asks again", Case { scope: "read write", ..given("read", Choice::Always) }, ask.clone()),
+        ("a narrower scope does not", Case { scope: "read", ..given("read write", Choice::Always) }, fetch.clone()),
+        ("today is over", Case { now: 12 * 3600, ..given("read", Choice::Today) }, ask.clone()),
+        (
+            "another binary",
+            Case {
+                peer: peer(Some(Program::Executable { file: file("/usr/bin/tool", 2), generic_client: false })),
+                ..given("read", Choice::Always)
+            },
+            ask.clone(),
+        ),
+        (
+            "idle too long for a sensitive resource",
+            Case { now: 700, ..given("read", Choice::Today) }.change(|r| r.sensitive = true),
+            ask,
+        ),
+        (
+            "above the ceiling",
+            Case { scope: "admin", ..given("read", Choice::Always) },
+            Decision::Deny(Refusal::ScopeNotAllowed { resource: "payments".parse().unwrap(), scope: "admin".into() }),
+        ),
+        ("not identified", Case { peer: peer(None), ..given("read", Choice::Always) }, Decision::Deny(Refusal::PeerUnidentified)),
+        (
+            "the profile says no",
+            given("read", Choice::Always).change(|r| r.consent = ConsentRule::Denied),
+            Decision::Deny(Refusal::ResourceNotAllowed("payments".parse().unwrap())),
+        ),
+        (
+            "the screen is locked",
+            Case { locked: true, ..given("read", Choice::Always) },
+            Decision::Deny(Refusal::ConsentUnavailable("the screen is locked".into())),
+        ),
+    ] {
+        assert_eq!(case.decide(), expected, "{what}");
+    }
+}
+
+#[test]
+fn preapproval_means_the_program_itself() {
+    let script =
+        || Program::Script { interpreter: file("/usr/bin/python3", 3), script: file("/opt/app/run.py", 4) };
+    let path = |p: &str| PeerRule { path: Some(p.into()), ..PeerRule::default() };
+    let yes = Decision::Fetch(Authority::Preapproved);
+    let no = Decision::AskConsent;
+    for (what, rule, program, writable, expected) in [
+        ("its path", path("/usr/bin/tool"), tool(), false, &yes),
+        ("its path, but the user can write there", path("/usr/bin/tool"), tool(), true, &no),
+        ("its path and digest", PeerRule { sha256: Some([1; 32]), ..path("/usr/bin/tool") }, tool(), true, &yes),
+        ("its path and another digest", PeerRule { sha256: Some([9; 32]), ..path("/usr/bin/tool") }, tool(), false, &no),
+        ("another path", path("/usr/bin/other"), tool(), false, &no),
+        ("an interpreter's path does not approve its scripts", path("/usr/bin/python3"), script(), false, &no),
+        (
+            "the script",
+            PeerRule { script: Some("/opt/app/run.py".into()), ..PeerRule::default() },
+            script(),
+            false,
+            &yes,
+        ),
+        ("an empty rule", PeerRule::default(), tool(), false, &no),
+        ("a signer means nothing here", PeerRule { signer: Some("x".into()), ..path("/usr/bin/tool") }, tool(), false, &no),
+        ("a package that is not its own", PeerRule { package: Some("deb:x".into()), ..path("/usr/bin/tool") }, tool(), false, &no),
+        (
+            "nobody is an inline command",
+            path("/usr/bin/python3"),
+            Program::Inline { interpreter: file("/usr/bin/python3", 3) },
+            false,
+            &no,
+        ),
+    ] {
+        let case = Case { peer: peer(Some(program)), writable, ..Case::default() }.change(|r| {
+            r.consent = ConsentRule::Preapproved;
+            r.peers = Peers::Listed(vec![rule]);
+        });
+        assert_eq!(case.decide(), *expected, "{what}");
+    }
+}
+
+#[test]
+fn a_token_at_hand_is_used_while_enough_of_it_is_left() {
+    let token = |obtained, expires| CachedToken {
+        value: Arc::new("CANARY".to_owned().into()),
+        kind: TokenKind::Access,
+        obtained_at: Timestamp::from_seconds(obtained),
+        expires_at: Timestamp::from_seconds(expires),
+        scopes: "read".parse().unwrap(),
+    };
+    for (obtained, expires, now, refresh, used) in [
+        (0, 300, 100, false, true),
+        (0, 300, 239, false, true),
+        (0, 300, 241, false, false),
+        (0, 300, 100, true, false),
+        (0, 30, 10, false, true),
+        (0, 30, 16, false, false),
+        (0, 300, 400, false, false),
+    ] {
+        let case = Case {
+            grants: vec![grant(&tool(), "read", Choice::Always)],
+            cached: Some(token(obtained, expires)),
+            now,
+            refresh,
+            ..Case::default()
+        };
+        let expected = Authority::Grant(GrantId(1));
+        let expected = if used { Decision::UseCached(expected) } else { Decision::Fetch(expected) };
+        assert_eq!(case.decide(), expected, "obtained {obtained}, expires {expires}, now {now}, refresh {refresh}");
+    }
+}
+
+#[test]
+fn a_locked_profile_issues_nothing() {
+    let mut case = Case { grants: vec![grant(&tool(), "read", Choice::Always)], ..Case::default() };
+    case.rules.locked = Some("corp.toml:1: not TOML".into());
+    assert_eq!(case.decide(), Decision::Deny(Refusal::ProfileInvalid("corp.toml:1: not TOML".into())));
+}

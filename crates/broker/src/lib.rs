@@ -1,0 +1,26 @@
+//! Decides whether a local program may have a token, and runs the trip from the question to the answer through ports.
+//!
+//! Invariant: nothing in this crate reads a clock, a disk, the network, the environment or a process. What it needs to
+//! know comes in as values ([`Peer`], [`Rules`], [`Grant`], [`Timestamp`]) or through the traits in [`ports`].
+//! It protects the decision only; whether a [`Peer`] is told truthfully is the business of whoever looked it up.
+
+pub mod consent;
+mod decide;
+mod grant;
+mod peer;
+pub mod ports;
+mod refusal;
+mod rules;
+pub mod trip;
+mod words;
+
+pub use decide::{Authority, CachedToken, Decision, Facts, LEAST_LIFE, Wanted, decide, idle_limit, resolve};
+pub use grant::{Choice, Grant, GrantId, ProgramKey};
+pub use peer::{FileIdentity, Peer, ProcessInstance, Program};
+pub use refusal::Refusal;
+pub use rules::{
+    Account, BrokerRules, Consent, ConsentRule, LockRule, Offline, PeerRule, Peers, RedirectUri, RequestAs, Resource,
+    Rules, TerminalRule, TokenKind,
+};
+pub use secrecy::{ExposeSecret, SecretString};
+pub use words::{AccountName, Issuer, ResourceName, Scope, ScopeSet, Span, Timestamp, WordError};

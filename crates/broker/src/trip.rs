@@ -1,0 +1,177 @@
+//! The main trip: from a request to a token or a refusal, through ports, in one place.
+//!
+//! Order matters and is the point of this file: resolve, decide, ask, fetch, check the peer again, check the grant
+//! again, write the audit line, and only then hand the token out. Every way out leaves exactly one audit line.
+
+use crate::{
+    decide::{Authority, CachedToken, Decision, Facts, Wanted, decide, resolve, with_authority},
+    grant::Grant,
+    peer::Peer,
+    refusal::Refusal,
+    rules::Rules,
+    words::{ScopeSet, Span, Timestamp},
+};
+use std::{future::Future, path::Path, sync::Arc};
+
+/// A parsed request for a token.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Name or exact audience of the resource.
+    pub resource: String,
+    /// Scopes asked for; empty = the resource's default.
+    pub scopes: ScopeSet,
+    /// Life the token must still have.
+    pub min_valid: Span,
+    /// How long to wait for consent on the connection; `None` = park the question.
+    pub wait: Option<Span>,
+    /// Ask the issuer for a new token even if one is at hand.
+    pub refresh: bool,
+    /// What the program calls itself.
+    pub says_it_is: Option<String>,
+}
+
+/// What is written about a request before its answer leaves.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// Who asked.
+    pub peer: &'a Peer,
+    /// The request.
+    pub request: &'a Request,
+    /// What it resolved to, if it did.
+    pub wanted: Option<&'a Wanted>,
+    /// Why it may have the token, or why not.
+    pub outcome: Result<&'a Authority, &'a Refusal>,
+}
+
+/// A token on its way out.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The token.
+    pub token: CachedToken,
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// Why it was given.
+    pub authority: Authority,
+}
+
+/// What the trip needs from the outside.
+pub trait Ports: Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// One snapshot of the effective profile, kept for the whole trip.
+    fn rules(&self) -> Arc<Rules>;
+    /// Whether the screen is known to be locked.
+    fn screen_locked(&self) -> bool;
+    /// Whether the user can write this file or its directory.
+    fn user_can_write(&self, path: &Path) -> bool;
+    /// Whether somebody is signed in to the account.
+    ///
+    /// # Errors
+    /// [`Refusal::LoginRequired`] or what the keychain said.
+    fn signed_in(&self, wanted: &Wanted) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// The grants of the peer's program.
+    fn grants(&self, peer: &Peer) -> Vec<Grant>;
+    /// The token at hand.
+    fn cached(&self, wanted: &Wanted) -> Option<CachedToken>;
+    /// Asks a person and waits for, or parks, the question.
+    ///
+    /// # Errors
+    /// Whatever the answer was but yes.
+    fn consent(&self, peer: &Peer, wanted: &Wanted, request: &Request) -> impl Future<Output = Result<Authority, Refusal>> + Send;
+    /// Fetches a new token.
+    ///
+    /// # Errors
+    /// Whatever came back but a token.
+    fn fetch(&self, wanted: &Wanted, request: &Request, peer: &Peer) -> impl Future<Output = Result<CachedToken, Refusal>> + Send;
+    /// Whether the peer is still the same process running the same program.
+    fn still_same(&self, peer: &Peer) -> impl Future<Output = bool> + Send;
+    /// Whether the yes still stands; marks a grant as used.
+    fn still_granted(&self, authority: &Authority, wanted: &Wanted) -> bool;
+    /// Writes the audit line; nothing leaves without it.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] when the line could not be committed.
+    fn record(&self, record: &Record<'_>) -> Result<(), Refusal>;
+}
+
+/// Runs the trip.
+///
+/// # Errors
+/// The refusal, already recorded.
+pub async fn run<P: Ports>(ports: &P, peer: &Peer, request: &Request) -> Result<Issued, Refusal> {
+    let rules = ports.rules();
+    let resolved = resolve(&rules, &request.resource, &request.scopes);
+    let wanted = resolved.as_ref().ok();
+    let outcome = match &resolved {
+        Ok(wanted) => attempt(ports, peer, request, wanted, &rules).await,
+        Err(refusal) => Err(refusal.clone()),
+    };
+    let record = Record { peer, request, wanted, outcome: outcome.as_ref().map(|issued| &issued.authority) };
+    ports.record(&record)?;
+    outcome
+}
+
+async fn attempt<P: Ports>(
+    ports: &P,
+    peer: &Peer,
+    request: &Request,
+    wanted: &Wanted,
+    rules: &Rules,
+) -> Result<Issued, Refusal> {
+    let first = judge(ports, peer, request, wanted, rules, None);
+    let decision = match first {
+        Decision::Deny(refusal) => return Err(refusal),
+        Decision::AskConsent => {
+            ports.signed_in(wanted).await?;
+            let authority = ports.consent(peer, wanted, request).await?;
+            judge(ports, peer, request, wanted, rules, Some(authority))
+        }
+        decided => decided,
+    };
+    let (token, authority) = match decision {
+        Decision::Deny(refusal) => return Err(refusal),
+        Decision::AskConsent => return Err(Refusal::ConsentGone),
+        Decision::UseCached(authority) => match ports.cached(wanted) {
+            Some(token) => (token, authority),
+            None => (ports.fetch(wanted, request, peer).await?, authority),
+        },
+        Decision::Fetch(authority) => {
+            ports.signed_in(wanted).await?;
+            (ports.fetch(wanted, request, peer).await?, authority)
+        }
+    };
+    if !ports.still_same(peer).await {
+        return Err(Refusal::PeerUnidentified);
+    }
+    if !ports.still_granted(&authority, wanted) {
+        return Err(Refusal::ConsentGone);
+    }
+    Ok(Issued { token, wanted: wanted.clone(), authority })
+}
+
+fn judge<P: Ports>(
+    ports: &P,
+    peer: &Peer,
+    request: &Request,
+    wanted: &Wanted,
+    rules: &Rules,
+    given: Option<Authority>,
+) -> Decision {
+    let (grants, cached) = (ports.grants(peer), ports.cached(wanted));
+    let facts = Facts {
+        peer,
+        wanted,
+        rules,
+        grants: &grants,
+        cached: cached.as_ref(),
+        now: ports.now(),
+        min_valid: request.min_valid,
+        refresh: request.refresh,
+        screen_locked: ports.screen_locked(),
+        user_can_write: &|path| ports.user_can_write(path),
+    };
+    match (decide(&facts), given) {
+        (Decision::AskConsent, Some(authority)) => with_authority(&facts, authority),
+        (decision, _) => decision,
+    }
+}

@@ -1,0 +1,55 @@
+//! The `daypass` command: asks the agent over the user's socket and prints the answer alone on stdout.
+//!
+//! Invariant: stdout carries the answer and nothing else; messages go to stderr; the exit code comes from the one table
+//! in `localapi`. It decides nothing about who may have what: that is the agent's, and this program is one more peer.
+
+mod agent;
+mod args;
+mod audit;
+mod connect;
+mod consent;
+mod exit;
+mod listing;
+mod output;
+mod profile;
+mod run;
+mod sign_in;
+mod start;
+mod time;
+mod token;
+
+use args::Command;
+use exit::Outcome;
+use localapi::ExitCode;
+
+fn main() -> std::process::ExitCode {
+    let outcome = match args::read() {
+        Ok(Some(command)) => answer(command),
+        Ok(None) => Ok(ExitCode::Ok),
+        Err(failure) => Err(failure),
+    };
+    match outcome {
+        Ok(code) => (code as u8).into(),
+        Err(failure) => failure.report().into(),
+    }
+}
+
+fn answer(command: Command) -> Outcome {
+    match command {
+        Command::Token(arguments) => token::token(arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Login(arguments) => sign_in::login(&arguments),
+        Command::Logout(arguments) => sign_in::logout(&arguments),
+        Command::Status(form) => listing::status(form),
+        Command::Accounts(form) => listing::accounts(form),
+        Command::Resources(form) => listing::resources(form),
+        Command::Requests(form) => consent::requests(form),
+        Command::Approve(arguments) => consent::approve(&arguments),
+        Command::Deny(arguments) => consent::deny(&arguments),
+        Command::Grants(arguments) => consent::grants(&arguments),
+        Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Profile(arguments) => profile::profile(&arguments),
+        Command::Agent(arguments) => agent::agent(arguments),
+        Command::Open => agent::open(),
+    }
+}

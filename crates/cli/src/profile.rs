@@ -1,0 +1,236 @@
+//! `daypass profile`: what the configuration files of this machine and user come to. Needs no agent.
+//!
+//! Invariant: only reads, and reads what the agent would read: managed layers that belong to root, and the user's own.
+//! The limit: an agent started with `--managed-dir` reads its test policy instead, which `daypass status` tells.
+
+use crate::{
+    args::{Form, Layer, Profile, ProfileCommand},
+    exit::{Failure, Outcome},
+    output::{Table, clean, emit, emit_json, say},
+};
+use ::profile::{Diagnostic, KeyHelp, Origin, Severity, Source, SourceKind};
+use localapi::ExitCode;
+use platform::{
+    managed::{LAYER_LIMIT, Owner, SYSTEM_DIR, read_managed},
+    paths::Paths,
+};
+use serde_json::{Map, Value, json};
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// The version the files' `requires` is held against.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Shows, checks or explains.
+pub(crate) fn profile(arguments: &Profile) -> Outcome {
+    match &arguments.command {
+        ProfileCommand::Show { origin, form } => show(*origin, *form),
+        ProfileCommand::Check { files, layer, form } => check(files, *layer, *form),
+        ProfileCommand::Explain { key } => explain(key.as_deref()),
+        ProfileCommand::Schema => emit_json(&::profile::schema()).map(|()| ExitCode::Ok),
+    }
+}
+
+/// The user's own profile; needs no runtime directory, as root in a cron job has none.
+fn user_profile() -> Result<PathBuf, Failure> {
+    let variable = |name: &str| match name {
+        "XDG_RUNTIME_DIR" => Some("/".into()),
+        name => std::env::var_os(name),
+    };
+    let paths =
+        Paths::from_variables(variable).map_err(|error| Failure::told(ExitCode::Profile, &error.to_string()))?;
+    Ok(paths.user_profile())
+}
+
+/// Every layer that is in force here, and what could not be read.
+fn sources() -> Result<(Vec<Source>, Vec<String>), Failure> {
+    let (files, problems) = read_managed(Path::new(SYSTEM_DIR), Owner::Root);
+    let mut problems: Vec<String> =
+        problems.iter().map(|(path, why)| format!("{} is not read: {why}", path.display())).collect();
+    let mut sources: Vec<Source> = files
+        .into_iter()
+        .map(|file| Source { file: file.path.display().to_string(), kind: SourceKind::Managed, bytes: file.bytes })
+        .collect();
+    let own = user_profile()?;
+    match read(&own) {
+        Ok(bytes) => sources.push(Source { file: own.display().to_string(), kind: SourceKind::User, bytes }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => problems.push(format!("{} is not read: {error}", own.display())),
+    }
+    Ok((sources, problems))
+}
+
+/// Reads a regular file, one byte more than a profile may have at most, so that the check can say it is too large.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LAYER_LIMIT as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn show(with_origin: bool, form: Form) -> Outcome {
+    let (sources, problems) = sources()?;
+    let effective = ::profile::resolve(&sources, VERSION);
+    let lines = || problems.iter().cloned().chain(effective.diagnostics.iter().map(words));
+    if form.json {
+        let values: Map<String, Value> = effective
+            .values
+            .iter()
+            .map(|(key, value)| (key.clone(), json!({"value": value.json, "origin": origin(&value.origin)})))
+            .collect();
+        let diagnostics: Vec<String> = lines().collect();
+        emit_json(&json!({"values": values, "diagnostics": diagnostics, "void": effective.void}))?;
+        return Ok(ExitCode::Ok);
+    }
+    lines().for_each(|line| say(&line));
+    effective.void.iter().for_each(|(key, why)| say(&format!("{key} counts for nothing: {why}")));
+    let mut table = Table::bare();
+    for (key, value) in &effective.values {
+        let text = value.json.to_string();
+        if with_origin {
+            table.row([key, &text, &origin(&value.origin)]);
+        } else {
+            table.row([key, &text]);
+        }
+    }
+    emit(&table.render())?;
+    Ok(ExitCode::Ok)
+}
+
+/// Layer, file and line in one text.
+fn origin(origin: &Origin) -> String {
+    let layer = origin.layer.as_str();
+    match (&origin.file, origin.line) {
+        (None, _) => layer.to_owned(),
+        (Some(file), None) => format!("{layer} {file}"),
+        (Some(file), Some(line)) => format!("{layer} {file}:{line}"),
+    }
+}
+
+/// `file:line: text`, marked when it is only a warning.
+fn words(diagnostic: &Diagnostic) -> String {
+    match diagnostic.severity {
+        Severity::Error => diagnostic.to_string(),
+        Severity::Warning => format!("{diagnostic} (warning)"),
+    }
+}
+
+fn check(files: &[PathBuf], layer: Option<Layer>, form: Form) -> Outcome {
+    let own = user_profile().ok().and_then(|path| path.canonicalize().ok());
+    let (mut text, mut found) = (String::new(), Vec::new());
+    for path in files {
+        let name = clean(&path.to_string_lossy());
+        let layer = layer.unwrap_or_else(|| match (path.canonicalize(), &own) {
+            (Ok(path), Some(own)) if path == *own => Layer::User,
+            _ => Layer::Managed,
+        });
+        let bytes = read(path).map_err(|error| {
+            Failure::usage(format!("{name} cannot be read: {error}"))
+                .hint("name a profile file, NAME.toml or NAME.json")
+        })?;
+        let (kind, place) = match layer {
+            Layer::User => (SourceKind::User, "as a user's own profile"),
+            Layer::Managed => (SourceKind::Managed, "as a managed layer"),
+        };
+        let diagnostics = ::profile::check(&Source { file: name.clone(), kind, bytes }, VERSION);
+        for diagnostic in &diagnostics {
+            let _ = writeln!(text, "{}", clean(&words(diagnostic)));
+            if let Some(hint) = &diagnostic.hint {
+                let _ = writeln!(text, "hint: {}", clean(hint));
+            }
+        }
+        if !is_bad(&diagnostics) {
+            let _ = writeln!(text, "{name}: ok ({place})");
+        }
+        found.extend(diagnostics);
+    }
+    if form.json {
+        emit_json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+    } else {
+        emit(&text)?;
+    }
+    Ok(if is_bad(&found) { ExitCode::Profile } else { ExitCode::Ok })
+}
+
+fn is_bad(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+fn as_json(diagnostic: &Diagnostic) -> Value {
+    let Diagnostic { severity, file, line, key, text, hint } = diagnostic;
+    let severity = match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    json!({"severity": severity, "file": file, "line": line, "key": key, "text": text, "hint": hint})
+}
+
+fn explain(key: Option<&str>) -> Outcome {
+    let Some(key) = key else {
+        let mut table = Table::new(&["KEY", "TYPE", "MEANING"]);
+        for help in &::profile::explain_all() {
+            table.row([help.key, &help.kind, &help.text]);
+        }
+        emit(&table.render())?;
+        return Ok(ExitCode::Ok);
+    };
+    let help = ::profile::explain(key).ok_or_else(|| {
+        Failure::usage(format!("there is no key {key:?}")).hint("all keys are listed by: daypass profile explain")
+    })?;
+    emit(&meaning(&help))?;
+    Ok(ExitCode::Ok)
+}
+
+fn meaning(help: &KeyHelp) -> String {
+    let mut table = Table::bare();
+    table.row(["key", help.key]);
+    table.row(["type", &help.kind]);
+    table.row(["default", help.default.as_deref().unwrap_or(if help.required { "none; required" } else { "none" })]);
+    table.row(["counts in", help.counts.as_str()]);
+    let mut text = table.render();
+    if !help.text.is_empty() {
+        let _ = writeln!(text, "\n{}", clean(&help.text));
+    }
+    if !help.words.is_empty() {
+        let mut words = Table::bare();
+        help.words.iter().for_each(|(word, meaning)| words.row([word, meaning]));
+        let _ = write!(text, "\n{}", words.render());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_explained_with_its_words() {
+        let text = meaning(&::profile::explain("resources.payments.consent").unwrap());
+        for part in ["resources.*.consent", "preapproved", "default", "counts in"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_name_layer_file_and_line() {
+        let from = |file: Option<&str>, line| {
+            origin(&Origin { layer: ::profile::Layer::Mandatory, file: file.map(str::to_owned), line })
+        };
+        assert_eq!(from(Some("/etc/daypass/profile.d/10.toml"), Some(4)), "mandatory /etc/daypass/profile.d/10.toml:4");
+        assert_eq!(from(Some("a.toml"), None), "mandatory a.toml");
+        assert_eq!(from(None, None), "mandatory");
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        assert!(read(Path::new("/dev/zero")).is_err());
+        assert!(read(Path::new("/")).is_err());
+        assert_eq!(read(Path::new("/no/such/file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,264 @@
+//! The token endpoint (RFC 6749 §4.1.3 and §6, RFC 8707, RFC 9068) and revocation (RFC 7009).
+
+use crate::{
+    authorize::{check_resources, scopes},
+    config::Registration,
+    fault::{Endpoint, Facts, Fault, JwtChange, patch},
+    metadata::profile_claims,
+    server::{Asked, Refusal, Reply},
+    state::{Access, Family, Refresh, Shared, State, now},
+};
+use axum::http::header;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// `POST /token`.
+pub(crate) fn token(shared: &Shared, asked: &Asked) -> Reply {
+    let answer = authenticate(shared, asked).and_then(|client| match asked.parameters.needed("grant_type")? {
+        "authorization_code" => redeem(shared, asked, client),
+        "refresh_token" => refresh(shared, asked, client),
+        _ => Err(Refusal::new("unsupported_grant_type", "authorization_code or refresh_token")),
+    });
+    answer.map_or_else(Refusal::into_reply, |body| Reply::json(200, &body))
+}
+
+/// `POST /revoke`: a refresh token takes its family along, an opaque access token goes alone, anything else is fine too.
+pub(crate) fn revoke(shared: &Shared, asked: &Asked) -> Reply {
+    let revoked = authenticate(shared, asked).and_then(|client| {
+        let token = asked.parameters.needed("token")?;
+        let mut state = shared.lock();
+        let store = &mut state.store;
+        let owned = |family: usize| store.families.get(family).is_some_and(|f| f.client_id == client.client_id);
+        if let Some(family) = store.refresh.get(token).map(|refresh| refresh.family).filter(|family| owned(*family)) {
+            store.revoke_family(family);
+        } else if store.access.get(token).is_some_and(|access| owned(access.family)) {
+            store.access.remove(token);
+        }
+        Ok(())
+    });
+    match revoked {
+        Ok(()) => Reply::new(200, "application/json", "", "ok"),
+        Err(refusal) => refusal.into_reply(),
+    }
+}
+
+/// The client, by its secret where it has one (RFC 6749 §2.3).
+fn authenticate<'a>(shared: &'a Shared, asked: &Asked) -> Result<&'a Registration, Refusal> {
+    let failed = || Refusal { status: 401, ..Refusal::new("invalid_client", "unknown client or wrong secret") };
+    let basic = asked.headers.get(header::AUTHORIZATION).map(|value| {
+        let text = value.to_str().ok()?.strip_prefix("Basic ")?;
+        let pair = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+        let (id, secret) = pair.split_once(':')?;
+        let decode = |text: &str| {
+            let pair = url::form_urlencoded::parse(text.as_bytes()).next();
+            pair.map(|(name, _)| name.into_owned()).unwrap_or_default()
+        };
+        Some((decode(id), decode(secret)))
+    });
+    let (client_id, secret) = match basic {
+        Some(Some((id, secret))) => (id, Some(secret)),
+        Some(None) => return Err(failed()),
+        None => (
+            asked.parameters.needed("client_id")?.to_owned(),
+            asked.parameters.one("client_secret")?.map(str::to_owned),
+        ),
+    };
+    let client = shared.client(&client_id).ok_or_else(failed)?;
+    if client.client_secret == secret { Ok(client) } else { Err(failed()) }
+}
+
+fn redeem(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value, Refusal> {
+    let refused = |why| Refusal::new("invalid_grant", why);
+    let text = asked.parameters.needed("code")?;
+    let verifier = asked.parameters.needed("code_verifier")?;
+    let redirect_uri = asked.parameters.needed("redirect_uri")?;
+    let resources = asked.parameters.resources();
+    check_resources(&resources)?;
+    let mut guard = shared.lock();
+    let state = &mut *guard;
+    let code = state.store.codes.get_mut(text).ok_or_else(|| refused("no such code"))?;
+    if code.burnt {
+        let family = code.redeemed;
+        state.journal.counters.code_reuses += 1;
+        if let Some(family) = family {
+            state.store.revoke_family(family);
+        }
+        return Err(refused("the code was used before"));
+    }
+    allowed(&code.asked.resources, &resources)?;
+    code.burnt = true;
+    if code.expires <= now() {
+        return Err(refused("the code is too old"));
+    }
+    if code.asked.client_id != client.client_id || code.asked.redirect_uri != redirect_uri {
+        return Err(refused("the code is for another client or redirect URI"));
+    }
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+    if !(43..=128).contains(&verifier.len()) || challenge != code.asked.challenge {
+        return Err(refused("the code verifier does not fit"));
+    }
+    let number = state.store.families.len();
+    code.redeemed = Some(number);
+    let family = Family {
+        client_id: client.client_id.clone(),
+        who: code.who.clone(),
+        scope: code.asked.scope.clone(),
+        resources: code.asked.resources.clone(),
+        acr: code.asked.acr.clone(),
+        revoked: false,
+    };
+    let nonce = code.asked.nonce.clone();
+    state.store.families.push(family.clone());
+    state.journal.counters.redemptions += 1;
+    let lasting = !shared.config.behaviour.offline_access_required || has(&family.scope, "offline_access");
+    let wanted = Wanted { scope: family.scope.clone(), resources, nonce, refresh: lasting };
+    Ok(issue(shared, state, number, &family, wanted, asked.facts())?.0)
+}
+
+fn refresh(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value, Refusal> {
+    let refused = |why| Refusal::new("invalid_grant", why);
+    let text = asked.parameters.needed("refresh_token")?;
+    let narrowed = asked.parameters.one("scope")?.map(scopes).transpose()?;
+    let resources = asked.parameters.resources();
+    check_resources(&resources)?;
+    let mut guard = shared.lock();
+    let state = &mut *guard;
+    let known = state.store.refresh.get(text).ok_or_else(|| refused("no such refresh token"))?;
+    let (number, rotated, expires) = (known.family, known.rotated, known.expires);
+    let family = state.store.families.get(number).cloned().ok_or_else(|| refused("no such refresh token"))?;
+    if family.client_id != client.client_id {
+        return Err(refused("the refresh token is for another client"));
+    }
+    if rotated {
+        state.journal.counters.reuses += 1;
+        state.store.revoke_family(number);
+        return Err(refused("the refresh token was used before"));
+    }
+    if family.revoked || expires <= now() {
+        return Err(refused("the refresh token is revoked or too old"));
+    }
+    let scope = narrowed.unwrap_or_else(|| family.scope.clone());
+    if let Some(more) = scope.iter().find(|scope| !family.scope.contains(scope)) {
+        return Err(Refusal::new("invalid_scope", &format!("{more} was not granted")));
+    }
+    allowed(&family.resources, &resources)?;
+    let rotate = shared.config.behaviour.rotate_refresh_tokens;
+    let wanted = Wanted { scope, resources, nonce: None, refresh: rotate };
+    let (body, renewed) = issue(shared, state, number, &family, wanted, asked.facts())?;
+    state.journal.counters.refreshes += 1;
+    if renewed && let Some(known) = state.store.refresh.get_mut(text) {
+        known.rotated = true;
+    }
+    Ok(body)
+}
+
+/// Asking for a resource the authorization did not name is refused; an authorization that named none allows any.
+fn allowed(granted: &[String], asked: &[String]) -> Result<(), Refusal> {
+    match asked.iter().find(|resource| !granted.is_empty() && !granted.contains(resource)) {
+        None => Ok(()),
+        Some(resource) => Err(Refusal::new("invalid_target", &format!("{resource} was not granted"))),
+    }
+}
+
+/// What one answer of the token endpoint shall hold.
+struct Wanted {
+    scope: Vec<String>,
+    resources: Vec<String>,
+    nonce: Option<String>,
+    refresh: bool,
+}
+
+/// The answer, and whether it was meant to hold a new refresh token.
+fn issue(
+    shared: &Shared,
+    state: &mut State,
+    number: usize,
+    family: &Family,
+    wanted: Wanted,
+    facts: Facts<'_>,
+) -> Result<(Value, bool), Refusal> {
+    let fault = state.faults.content(Endpoint::Token, facts);
+    let change = |of_id_token: bool| match &fault {
+        Some(Fault::IdToken(change)) if of_id_token => change.clone(),
+        Some(Fault::AccessToken(change)) if !of_id_token => change.clone(),
+        _ => JwtChange::default(),
+    };
+    let now = now();
+    let lifetime = u64::from(shared.config.access_lifetime);
+    let access_token = if wanted.resources.is_empty() {
+        let secret = state.store.secret("at")?;
+        let access = Access { family: number, scope: wanted.scope.clone(), expires: now + lifetime };
+        state.store.access.insert(secret.clone(), access);
+        secret
+    } else {
+        let mut claims = person(shared, family);
+        let audience = match wanted.resources.as_slice() {
+            [one] => json!(one),
+            several => json!(several),
+        };
+        claims.extend(object(json!({
+            "aud": audience, "client_id": family.client_id, "scope": wanted.scope.join(" "),
+            "iat": now, "exp": now + lifetime, "jti": state.store.secret("jti")?,
+        })));
+        if shared.config.canary {
+            claims.insert("canary".to_owned(), json!(state.store.secret("claim")?));
+        }
+        state.keys.sign("at+jwt", claims, &change(false))?
+    };
+    state.store.note(&access_token);
+    let mut body = object(json!({
+        "access_token": access_token, "token_type": "Bearer", "expires_in": lifetime, "scope": wanted.scope.join(" "),
+    }));
+    if has(&wanted.scope, "openid") {
+        let mut claims = person(shared, family);
+        claims.extend(profile_claims(&family.who.subject, &wanted.scope));
+        claims.extend(object(json!({
+            "aud": family.client_id, "iat": now, "exp": now + lifetime, "amr": ["pwd"],
+            "at_hash": URL_SAFE_NO_PAD.encode(&Sha256::digest(access_token.as_bytes())[..16]),
+        })));
+        if let Some(nonce) = wanted.nonce {
+            claims.insert("nonce".to_owned(), json!(nonce));
+        }
+        if shared.config.canary {
+            claims.insert("canary".to_owned(), json!(state.store.secret("claim")?));
+        }
+        let id_token = state.keys.sign("JWT", claims, &change(true))?;
+        state.store.note(&id_token);
+        body.insert("id_token".to_owned(), json!(id_token));
+    }
+    if wanted.refresh && !matches!(fault, Some(Fault::NoNewRefreshToken {})) {
+        let secret = state.store.secret("rt")?;
+        let expires = now + u64::from(shared.config.refresh_lifetime);
+        state.store.refresh.insert(secret.clone(), Refresh { family: number, expires, rotated: false });
+        state.store.note(&secret);
+        body.insert("refresh_token".to_owned(), json!(secret));
+    }
+    let renewed = body.contains_key("refresh_token");
+    if let Some(Fault::Fields { fields }) = &fault {
+        patch(&mut body, fields);
+    }
+    Ok((Value::Object(body), renewed))
+}
+
+/// Claims both kinds of JWT share.
+fn person(shared: &Shared, family: &Family) -> Map<String, Value> {
+    object(json!({
+        "iss": shared.issuer, "sub": family.who.subject, "auth_time": family.who.at,
+        "acr": family.acr.as_deref().unwrap_or("urn:daypass:dev:password"),
+    }))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+fn has(scopes: &[String], scope: &str) -> bool {
+    scopes.iter().any(|known| known == scope)
+}

@@ -1,0 +1,257 @@
+//! The protocol from end to end: discover, sign in, refresh, revoke.
+//!
+//! Invariant: no lock is held across a request other than the issuer's own for its metadata and keys. Serialising
+//! refreshes of one account and keeping the new refresh token are the caller's.
+
+use crate::{
+    callback::Code,
+    discovery::Discovery,
+    error::{OidcError, RefreshError},
+    http::{self, Form, Options, Transport, Trouble, What},
+    id_token::{Claims, Expected, Occasion, SIGN_IN_LASTS, Unverified},
+    metadata::Metadata,
+    sign_in::{Identity, KnownSubject, Pending, SignInAsk, SignedIn},
+    token::{self, IdToken, Target, TokenAnswer, TokenAsk, Unchecked},
+};
+use broker::{
+    Account, Issuer,
+    ports::{Clock, Entropy},
+};
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use std::{fmt, sync::Arc, time::Duration};
+
+const TOKEN: What = "the token endpoint";
+const REVOCATION: What = "the revocation endpoint";
+
+/// How long a revocation may take in all, discovery included.
+const REVOCATION_LASTS: Duration = Duration::from_secs(10);
+
+/// Speaks to authorization servers. Cheap to clone; clones share what they know of issuers.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    discovery: Discovery,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// What became of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// The issuer was told, and agreed.
+    Done,
+    /// The issuer has no revocation endpoint.
+    Unsupported,
+}
+
+impl Client {
+    /// Prepares the network side; loads the trusted roots.
+    ///
+    /// # Errors
+    /// [`OidcError::Config`] for a root or proxy that cannot be used.
+    pub fn new(options: &Options, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, OidcError> {
+        let transport = Transport::new(options)?;
+        Ok(Self(Arc::new(Inner { transport, discovery: Discovery::default(), clock, entropy })))
+    }
+
+    /// The issuer's metadata: kept for 5 minutes to 24 hours, fetched by one caller at a time for each issuer.
+    ///
+    /// # Errors
+    /// [`OidcError::BadMetadata`] when it must not be used, else why it could not be had; kept for one second.
+    pub async fn discover(&self, issuer: &Issuer) -> Result<Arc<Metadata>, OidcError> {
+        let Inner { transport, discovery, clock, .. } = &*self.0;
+        discovery.metadata(transport, clock.as_ref(), issuer).await
+    }
+
+    /// Prepares a sign-in: a fresh PKCE verifier, `state` and `nonce`, and the address of the authorization request.
+    ///
+    /// # Errors
+    /// Those of [`Client::discover`], and [`OidcError::Config`].
+    pub async fn begin(&self, ask: SignInAsk<'_>) -> Result<Pending, OidcError> {
+        let metadata = self.discover(&ask.account.issuer).await?;
+        Pending::prepare(ask, metadata, self.0.entropy.as_ref(), self.0.clock.now())
+    }
+
+    /// Redeems the code, once, and verifies the ID token in full.
+    ///
+    /// # Errors
+    /// [`OidcError::Expired`] ten minutes after the start; [`OidcError::WrongAccount`] when a required claim differs;
+    /// else why there are no tokens. The sign-in is over in any case.
+    pub async fn redeem(&self, pending: Pending, code: Code) -> Result<SignedIn, OidcError> {
+        let Pending { account, metadata, ask, .. } = &pending;
+        let sent_at = self.0.clock.now();
+        if sent_at >= pending.started_at + SIGN_IN_LASTS {
+            return Err(OidcError::Expired);
+        }
+        let form = Form::default()
+            .with("grant_type", "authorization_code")
+            .with("code", code.0.expose_secret())
+            .with("redirect_uri", &pending.redirect_uri)
+            .with("code_verifier", pending.verifier.expose_secret());
+        let answer = self.ask(account, metadata, for_target(form, ask)).await.map_err(Trouble::into_error)?;
+        let asked = ask.scopes.as_ref().unwrap_or(&pending.scopes);
+        let Unchecked { mut tokens, id_token } =
+            token::read(&answer, Some(asked), sent_at, TOKEN).map_err(RefreshError::into_error)?;
+
+        let raw = id_token.ok_or(OidcError::BadAnswer("it has no id_token"))?;
+        let occasion = Occasion::SignIn { nonce: &pending.nonce, max_age: pending.max_age };
+        let claims = self.verify(account, metadata, &raw, &tokens.access_token, occasion).await?;
+        for (claim, wanted) in &account.required_claims {
+            if claims.says(claim, wanted) != Some(true) {
+                return Err(wrong_account(&claims, claim));
+            }
+        }
+        let identity = Identity::of(&claims, &metadata.issuer, pending.nonce.clone());
+        tokens.id_token = Some(checked(raw, &claims));
+        Ok(SignedIn { identity, tokens })
+    }
+
+    /// Redeems a refresh token. The caller holds the account's lock and keeps a new refresh token durably before it
+    /// uses anything else of the answer.
+    ///
+    /// # Errors
+    /// [`RefreshError`] says what became of the refresh token.
+    pub async fn refresh(
+        &self,
+        account: &Account,
+        refresh_token: &SecretString,
+        ask: &TokenAsk,
+        known: &KnownSubject,
+    ) -> Result<TokenAnswer, RefreshError> {
+        let metadata = self.discover(&account.issuer).await.map_err(RefreshError::NotSent)?;
+        let sent_at = self.0.clock.now();
+        let form =
+            Form::default().with("grant_type", "refresh_token").with("refresh_token", refresh_token.expose_secret());
+        let answer = self.ask(account, &metadata, for_target(form, ask)).await.map_err(|trouble| match trouble {
+            Trouble::NotSent(error) => RefreshError::NotSent(error),
+            Trouble::Answered(error) => RefreshError::Answered(error),
+            Trouble::Lost(error) => RefreshError::Lost(error),
+        })?;
+        let Unchecked { mut tokens, id_token } = token::read(&answer, ask.scopes.as_ref(), sent_at, TOKEN)?;
+        if let Some(raw) = id_token {
+            let occasion = Occasion::Refresh { subject: &known.subject, nonce: known.nonce.as_deref() };
+            let verified = self.verify(account, &metadata, &raw, &tokens.access_token, occasion).await;
+            let fitting = verified.and_then(|claims| {
+                // A refreshed ID token may leave claims out (OpenID Connect Core §12.2), but not change them.
+                let differs = |(claim, wanted): &(&String, &String)| claims.says(claim, wanted) == Some(false);
+                match account.required_claims.iter().find(differs) {
+                    Some((claim, _)) => Err(wrong_account(&claims, claim)),
+                    None => Ok(claims),
+                }
+            });
+            match fitting {
+                Ok(claims) => tokens.id_token = Some(checked(raw, &claims)),
+                Err(error @ (OidcError::BadIdToken(_) | OidcError::WrongAccount { .. })) => {
+                    return Err(RefreshError::Unverified { error, refresh_token: tokens.refresh_token });
+                }
+                // The keys cannot be had now, which says nothing against the answer.
+                Err(error) => return Err(RefreshError::Malformed { error, refresh_token: tokens.refresh_token }),
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// Tells the issuer that a refresh token is no longer wanted (RFC 7009); 10 seconds at most in all. Whatever the
+    /// outcome, the token must not be used again.
+    ///
+    /// # Errors
+    /// When the issuer was not told or did not agree: the token may live on there.
+    pub async fn revoke(&self, account: &Account, refresh_token: &SecretString) -> Result<Revocation, OidcError> {
+        let work = async {
+            let metadata = self.discover(&account.issuer).await?;
+            let Some(endpoint) = &metadata.revocation_endpoint else { return Ok(Revocation::Unsupported) };
+            let form =
+                Form::default().with("token", refresh_token.expose_secret()).with("token_type_hint", "refresh_token");
+            let (form, authorization) = authenticate(form, account, &metadata)?;
+            let answer = self.0.transport.post(endpoint, form, authorization, REVOCATION).await;
+            let answer = answer.map_err(Trouble::into_error)?;
+            if answer.is_success() && !answer.html {
+                return Ok(Revocation::Done);
+            }
+            let said = crate::json::object(&answer.body).as_ref().and_then(crate::ServerError::read);
+            Err(match said {
+                Some(said) => crate::error::sort(said, answer.is_busy(), answer.retry_after),
+                None => answer.refusal(REVOCATION),
+            })
+        };
+        tokio::time::timeout(REVOCATION_LASTS, work).await.unwrap_or(Err(OidcError::Timeout(REVOCATION)))
+    }
+
+    async fn ask(&self, account: &Account, metadata: &Metadata, form: Form) -> Result<http::Answer, Trouble> {
+        let (form, authorization) = authenticate(form, account, metadata).map_err(Trouble::NotSent)?;
+        self.0.transport.post(&metadata.token_endpoint, form, authorization, TOKEN).await
+    }
+
+    async fn verify(
+        &self,
+        account: &Account,
+        metadata: &Metadata,
+        raw: &SecretString,
+        access_token: &SecretString,
+        occasion: Occasion<'_>,
+    ) -> Result<Claims, OidcError> {
+        let Inner { transport, discovery, clock, .. } = &*self.0;
+        let token = Unverified::read(raw.expose_secret(), &metadata.algorithms).map_err(OidcError::BadIdToken)?;
+        let keys = discovery.keys(transport, clock.as_ref(), metadata).await?;
+        let mut signed = token.is_signed_by(&keys);
+        if !signed && let Some(keys) = discovery.newer_keys(transport, clock.as_ref(), metadata, &keys).await? {
+            signed = token.is_signed_by(&keys);
+        }
+        if !signed {
+            return Err(OidcError::BadIdToken("no key of the issuer made its signature"));
+        }
+        let expected = Expected {
+            issuer: &metadata.issuer,
+            client_id: &account.client_id,
+            access_token: access_token.expose_secret(),
+            now: clock.now(),
+            occasion,
+        };
+        token.claims(&expected).map_err(OidcError::BadIdToken)
+    }
+}
+
+/// Adds what one token request asks for: `scope`, and `resource` or `audience`.
+fn for_target(mut form: Form, ask: &TokenAsk) -> Form {
+    if let Some(scopes) = ask.scopes.as_ref().filter(|s| !s.is_empty()) {
+        form = form.with("scope", &scopes.to_string());
+    }
+    match &ask.target {
+        Target::None => form,
+        Target::Resource(resource) => form.with("resource", resource),
+        Target::Audience(audience) => form.with("audience", audience),
+    }
+}
+
+/// Names the client: a public one by `client_id` alone, one with a secret as its issuer wants it (RFC 6749 §2.3.1).
+fn authenticate(form: Form, account: &Account, metadata: &Metadata) -> Result<(Form, Option<HeaderValue>), OidcError> {
+    match &account.client_secret {
+        None => Ok((form.with("client_id", &account.client_id), None)),
+        Some(secret) if metadata.secret_in_form => {
+            let form = form.with("client_id", &account.client_id);
+            Ok((form.with("client_secret", secret.expose_secret()), None))
+        }
+        Some(secret) => match http::basic(&account.client_id, secret.expose_secret()) {
+            Some(value) => Ok((form, Some(value))),
+            None => Err(OidcError::Config("the client_secret cannot be sent".to_owned())),
+        },
+    }
+}
+
+fn wrong_account(claims: &Claims, claim: &str) -> OidcError {
+    let named = claims.person(&["email", "preferred_username", "name", "sub"]);
+    OidcError::WrongAccount { display: named.unwrap_or_else(|| "somebody else".to_owned()), claim: claim.to_owned() }
+}
+
+fn checked(raw: SecretString, claims: &Claims) -> IdToken {
+    IdToken { raw, expires_at: claims.expires_at, issued_at: claims.issued_at, auth_time: claims.auth_time }
+}

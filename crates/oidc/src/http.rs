@@ -1,0 +1,391 @@
+//! The one way out: HTTP to authorization servers.
+//!
+//! Invariant: no redirect is followed; plain http goes to loopback only, and loopback never through a proxy; an answer
+//! has at most 1 MiB and is never unpacked; a request ends within the total time. A connection carries one request, so
+//! "not sent" is provable: a failure to connect means that no byte of the request left.
+//! Limit: trust in certificates is the system's, plus the roots the profile adds.
+
+use crate::{error::OidcError, show};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use broker::{Span, Timestamp};
+use reqwest::{
+    Request, Response,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
+        HeaderValue, RETRY_AFTER,
+    },
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use std::{error::Error, sync::Arc, time::Duration};
+use url::{Host, Url, form_urlencoded::byte_serialize};
+use zeroize::Zeroizing;
+
+/// The most bytes an answer may have.
+const MOST_BYTES: usize = 1 << 20;
+
+/// How the network is reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Additional trusted roots, PEM; each entry may hold several certificates.
+    pub extra_roots_pem: Vec<Vec<u8>>,
+    /// The proxy for everything but loopback (`http://host:port`); `None` = as the environment says.
+    pub proxy: Option<String>,
+    /// The longest a request may take, answer included.
+    pub total_timeout: Duration,
+    /// The longest a connection may take to be made, TLS included.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            extra_roots_pem: Vec::new(),
+            proxy: None,
+            total_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What was asked for, as people are told.
+pub(crate) type What = &'static str;
+
+/// A complete answer with a status that is no redirect.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Whether it is a web page by its own account or by its first character.
+    pub(crate) html: bool,
+    /// `Retry-After` in seconds, 0 to 3600 (RFC 9110 §10.2.3); dates and garbage are ignored.
+    pub(crate) retry_after: Option<Span>,
+    /// `Cache-Control: max-age` (RFC 9111 §5.2.2.1), clamped to 5 minutes … 24 hours; 1 hour by default.
+    pub(crate) keep_for: Span,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the status means "not now".
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.status, 408 | 425 | 429) || self.status >= 500
+    }
+
+    /// What a status that is no success says where the body says nothing.
+    pub(crate) fn refusal(&self, what: What) -> OidcError {
+        if self.status == 511 || (self.is_success() && self.html) {
+            OidcError::CaptivePortal { at: what }
+        } else if self.is_busy() {
+            OidcError::Unavailable {
+                detail: format!("status {} for {what}", self.status),
+                retry_after: self.retry_after,
+            }
+        } else {
+            OidcError::Rejected(Box::new(crate::ServerError::of(&format!("http_{}", self.status))))
+        }
+    }
+}
+
+/// Why there is no complete answer, sorted by what became of the request.
+pub(crate) enum Trouble {
+    /// Nothing of it left.
+    NotSent(OidcError),
+    /// It was answered, with something that is no answer to it.
+    Answered(OidcError),
+    /// It left, and nobody knows.
+    Lost(OidcError),
+}
+
+impl Trouble {
+    pub(crate) fn into_error(self) -> OidcError {
+        match self {
+            Self::NotSent(error) | Self::Answered(error) | Self::Lost(error) => error,
+        }
+    }
+}
+
+/// A form body (`application/x-www-form-urlencoded`), wiped when dropped.
+#[derive(Default)]
+pub(crate) struct Form(Zeroizing<String>);
+
+impl Form {
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+        self.0.extend(byte_serialize(name.as_bytes()));
+        self.0.push('=');
+        self.0.extend(byte_serialize(value.as_bytes()));
+        self
+    }
+}
+
+/// The value of an `Authorization: Basic` header as RFC 6749 §2.3.1 wants it: both parts form-encoded first.
+pub(crate) fn basic(client_id: &str, client_secret: &str) -> Option<HeaderValue> {
+    let mut pair = Zeroizing::new(String::new());
+    pair.extend(byte_serialize(client_id.as_bytes()));
+    pair.push(':');
+    pair.extend(byte_serialize(client_secret.as_bytes()));
+    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+pub(crate) struct Transport {
+    /// For loopback; never through a proxy.
+    direct: reqwest::Client,
+    /// For everything else; https only.
+    outbound: reqwest::Client,
+}
+
+impl Transport {
+    pub(crate) fn new(options: &Options) -> Result<Self, OidcError> {
+        let tls = tls(&options.extra_roots_pem)?;
+        let builder = || {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .pool_max_idle_per_host(0)
+                .timeout(options.total_timeout)
+                .connect_timeout(options.connect_timeout)
+        };
+        let mut outbound = builder().https_only(true);
+        if let Some(proxy) = &options.proxy {
+            // The address may hold a password: the error must not repeat it.
+            let proxy = reqwest::Proxy::https(proxy.as_str())
+                .map_err(|_| OidcError::Config("the proxy is no address like http://proxy.example:3128".to_owned()))?;
+            outbound = outbound.no_proxy().proxy(proxy);
+        }
+        let build = |b: reqwest::ClientBuilder| b.build().map_err(|e| OidcError::Config(cause(&e)));
+        Ok(Self { direct: build(builder().no_proxy())?, outbound: build(outbound)? })
+    }
+
+    pub(crate) async fn get(&self, url: &Url, what: What) -> Result<Answer, Trouble> {
+        self.send(Request::new(reqwest::Method::GET, url.clone()), what).await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        form: Form,
+        authorization: Option<HeaderValue>,
+        what: What,
+    ) -> Result<Answer, Trouble> {
+        let mut request = Request::new(reqwest::Method::POST, url.clone());
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value);
+        }
+        *request.body_mut() = Some(reqwest::Body::from(form.0.as_bytes().to_vec()));
+        self.send(request, what).await
+    }
+
+    async fn send(&self, mut request: Request, what: What) -> Result<Answer, Trouble> {
+        let local = is_loopback(request.url());
+        if request.url().scheme() != "https" && !local {
+            return Err(Trouble::NotSent(OidcError::BadMetadata("an address is not https".to_owned())));
+        }
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let client = if local { &self.direct } else { &self.outbound };
+        match client.execute(request).await {
+            Ok(response) => read(response, what).await,
+            Err(error) if error.is_connect() || error.is_builder() => Err(Trouble::NotSent(failure(&error, what))),
+            Err(error) => Err(Trouble::Lost(failure(&error, what))),
+        }
+    }
+}
+
+/// Whether `url` names this machine by a loopback literal or `localhost`.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Reads a response to its end, or says why not. A success that cannot be read is lost: its effect has happened.
+async fn read(mut response: Response, what: What) -> Result<Answer, Trouble> {
+    let status = response.status().as_u16();
+    let unreadable = |detail: String| {
+        let error = OidcError::Unavailable { detail: format!("{detail} for {what}"), retry_after: None };
+        if (200..300).contains(&status) { Trouble::Lost(error) } else { Trouble::Answered(error) }
+    };
+    let headers = response.headers();
+    if (300..400).contains(&status) {
+        return Err(unreadable(format!("a redirect (status {status}), which is never followed,")));
+    }
+    let packed = |v: &HeaderValue| !v.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().any(packed) {
+        return Err(unreadable("a packed answer nobody asked for".to_owned()));
+    }
+    if response.content_length().is_some_and(|length| length > MOST_BYTES as u64) {
+        return Err(unreadable("an answer above 1 MiB".to_owned()));
+    }
+    let retry_after = text(headers, &RETRY_AFTER).and_then(retry_after);
+    let keep_for = keep_for(text(headers, &CACHE_CONTROL));
+    let says_html =
+        text(headers, &CONTENT_TYPE).is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    let mut body = Zeroizing::new(Vec::new());
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > MOST_BYTES => {
+                return Err(unreadable("an answer above 1 MiB".to_owned()));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(error) => return Err(Trouble::Lost(failure(&error, what))),
+        }
+    }
+    let first = body.trim_ascii_start().first();
+    Ok(Answer { status, html: says_html || first == Some(&b'<'), retry_after, keep_for, body })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
+}
+
+fn retry_after(value: &str) -> Option<Span> {
+    let value = value.trim();
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| Span::seconds(value.parse().unwrap_or(i64::MAX).min(3600)))
+}
+
+fn keep_for(cache_control: Option<&str>) -> Span {
+    let (least, most) = (Span::minutes(5), Span::hours(24));
+    let Some(value) = cache_control else { return Span::hours(1) };
+    let mut keep = Span::hours(1);
+    for directive in value.split(',').map(|d| d.trim().to_ascii_lowercase()) {
+        if directive == "no-store" || directive == "no-cache" {
+            return least;
+        }
+        if let Some(age) = directive.strip_prefix("max-age=") {
+            let age = age.trim_matches('"');
+            if !age.is_empty() && age.bytes().all(|b| b.is_ascii_digit()) {
+                keep = Span::seconds(age.parse().unwrap_or(i64::MAX));
+            }
+        }
+    }
+    keep.clamp(least, most)
+}
+
+/// Whether something kept since `since` for `keep` is still good; a clock that went backwards ends it.
+pub(crate) fn still_good(since: Timestamp, keep: Span, now: Timestamp) -> bool {
+    since <= now && now < since + keep
+}
+
+fn failure(error: &reqwest::Error, what: What) -> OidcError {
+    if error.is_timeout() {
+        OidcError::Timeout(what)
+    } else {
+        OidcError::Unavailable { detail: format!("{} for {what}", cause(error)), retry_after: None }
+    }
+}
+
+/// The innermost cause, which names neither address nor content.
+fn cause(error: &reqwest::Error) -> String {
+    let Some(mut inner) = error.source() else { return "no connection".to_owned() };
+    while let Some(next) = inner.source() {
+        inner = next;
+    }
+    show::sentence(&inner.to_string())
+}
+
+/// TLS 1.2 and 1.3 with the system's trust and the extra roots. Where the system has no roots at all only the extra
+/// ones are trusted, possibly none.
+fn tls(extra_roots_pem: &[Vec<u8>]) -> Result<rustls::ClientConfig, OidcError> {
+    let bad = || OidcError::Config("an additional root certificate is not valid PEM".to_owned());
+    let mut extra: Vec<CertificateDer<'static>> = Vec::new();
+    for pem in extra_roots_pem {
+        let before = extra.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            extra.push(certificate.map_err(|_| bad())?);
+        }
+        if extra.len() == before {
+            return Err(bad());
+        }
+    }
+    let mut only_extra = rustls::RootCertStore::empty();
+    for certificate in &extra {
+        only_extra.add(certificate.clone()).map_err(|_| bad())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| OidcError::Config("TLS is not available".to_owned()))?;
+    let mut config = match rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider) {
+        Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "the system's root certificates cannot be read; no public issuer can be reached");
+            builder.with_root_certificates(only_extra).with_no_client_auth()
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_and_keeping_times_are_clamped() {
+        for (value, want) in [
+            ("5", Some(5)),
+            (" 7 ", Some(7)),
+            ("99999999", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+            ("1.5", None),
+        ] {
+            assert_eq!(retry_after(value).map(Span::as_seconds), want, "{value:?}");
+        }
+        for (value, want) in [
+            (None, 3600),
+            (Some("max-age=1000000000"), 86_400),
+            (Some("public, max-age=0"), 300),
+            (Some("no-store"), 300),
+            (Some("max-age=-1"), 3600),
+            (Some("max-age=7200"), 7200),
+            (Some("Max-Age=99999999999999999999"), 86_400),
+        ] {
+            assert_eq!(keep_for(value).as_seconds(), want, "{value:?}");
+        }
+        let at = Timestamp::from_seconds(1000);
+        assert!(still_good(at, Span::seconds(10), at) && !still_good(at, Span::seconds(10), at + Span::seconds(10)));
+        assert!(!still_good(at + Span::seconds(1), Span::seconds(10), at), "a clock that went backwards");
+    }
+
+    #[test]
+    fn a_form_is_encoded_and_a_secret_goes_encoded_into_basic() {
+        let form = Form::default().with("code", "a+b/c=%2B é").with("x", "");
+        assert_eq!(form.0.as_str(), "code=a%2Bb%2Fc%3D%252B+%C3%A9&x=");
+        let value = basic("id:1", "CANARY secret/").unwrap();
+        assert_eq!(value.to_str().unwrap(), format!("Basic {}", STANDARD.encode("id%3A1:CANARY+secret%2F")));
+        assert!(!format!("{value:?}").contains("Basic"), "the header is marked as sensitive");
+    }
+
+    #[test]
+    fn bad_options_are_typed_errors_without_their_content() {
+        for pem in ["", "no pem CANARY", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let options = Options { extra_roots_pem: vec![pem.into()], ..Options::default() };
+            assert!(matches!(Transport::new(&options), Err(OidcError::Config(_))), "{pem}");
+        }
+        let options = Options { proxy: Some("http://user:CANARY@[".to_owned()), ..Options::default() };
+        let Err(error) = Transport::new(&options) else { panic!("a proxy that is no address") };
+        assert!(!format!("{error:?} {error}").contains("CANARY"));
+    }
+}

@@ -1,0 +1,38 @@
+//! A root, two certificates for the address 127.0.0.1 and their key, made for these tests and used nowhere else; DER in
+//! base64. The first is valid until 2126, the second was until 2001.
+
+/// The root.
+pub(crate) const ROOT: &str = concat!(
+    "MIIBjzCCATWgAwIBAgIUDtHCu9TOgAIRJQjZNo/uLb98tRkwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJdGVzdCByb290MCAXDTI2",
+    "MTEyMzAwMDExNFoYDzIxMjYxMDMwMDAwMTE0WjAUMRIwEAYDVQQDDAl0ZXN0IHJvb3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC",
+    "AAQM48vjDFNrSmbeeoAHcBQ2rguGVlieu8aULwsUJgdxwsBHt4H5CsxSjRX9LkwU+s4KPHwe+wNkJ/aHQsZ7sQByo2MwYTAdBgNV",
+    "HQ4EFgQUKPvjRhbJjrpdSVsFQyWWaoGDioEwHwYDVR0jBBgwFoAUKPvjRhbJjrpdSVsFQyWWaoGDioEwDwYDVR0TAQH/BAUwAwEB",
+    "/zAOBgNVHQ8BAf8EBAMCAgQwCgYIKoZIzj0EAwIDSAAwRQIgWWKU7t6lY+Ds/9ygpvoLRppifZXR8z1n7oABWiekYkECIQCURKrx",
+    "3LUX1jhNoWSSxopsgVGaC0gKbcY+qQAxHWwvNA==",
+);
+
+/// The valid one.
+pub(crate) const LEAF: &str = concat!(
+    "MIIBmTCCAUCgAwIBAgIUYvrsVr1oC8nSvqHHoaH8C1jPufYwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJdGVzdCByb290MCAXDTI2",
+    "MTEyMzAwMDExNFoYDzIxMjYxMDMwMDAwMTE0WjAPMQ0wCwYDVQQDDAR0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE6BeY",
+    "hunwmvxEL2N9u55swkEwkkr6OExBsMZmdOQ+JHAcpYWrGLsZNfLHtD6HsQ0aFJlT0efERmMjJ+YfF7Qyo6NzMHEwDwYDVR0RBAgw",
+    "BocEfwAAATAJBgNVHRMEAjAAMBMGA1UdJQQMMAoGCCsGAQUFBwMBMB0GA1UdDgQWBBShIco+RYIKvMY5YcD7o/aXhOrIVzAfBgNV",
+    "HSMEGDAWgBQo++NGFsmOul1JWwVDJZZqgYOKgTAKBggqhkjOPQQDAgNHADBEAiA28dj36M7neo06J6oDfpTQYgRw7kIj56dKU3rY",
+    "zRAucwIgX9P7SZqVfm9PUVcxYid7pfBCg1tfbNX7secsmukDr3s=",
+);
+
+/// The expired one.
+pub(crate) const EXPIRED: &str = concat!(
+    "MIIBhTCCASugAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAl0ZXN0IHJvb3QwHhcNMDAwMTAxMDAwMDAwWhcNMDEwMTAx",
+    "MDAwMDAwWjAPMQ0wCwYDVQQDDAR0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE6BeYhunwmvxEL2N9u55swkEwkkr6OExB",
+    "sMZmdOQ+JHAcpYWrGLsZNfLHtD6HsQ0aFJlT0efERmMjJ+YfF7Qyo6NzMHEwDwYDVR0RBAgwBocEfwAAATAJBgNVHRMEAjAAMBMG",
+    "A1UdJQQMMAoGCCsGAQUFBwMBMB0GA1UdDgQWBBShIco+RYIKvMY5YcD7o/aXhOrIVzAfBgNVHSMEGDAWgBQo++NGFsmOul1JWwVD",
+    "JZZqgYOKgTAKBggqhkjOPQQDAgNIADBFAiBrMC6KmbE0JH3ZV27qHi+BfA5BUpOEUWCHDc+JReA3QQIhALBik+n8m0ndLLvkm92H",
+    "GMCxrClREoyIvaYIqRC+7IMw",
+);
+
+/// The private key of both, PKCS#8.
+pub(crate) const KEY: &str = concat!(
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgE8hbMqyFRjiJljvh2dip2uuNIAUg6NbFmqq1H3FT8+WhRANCAATo",
+    "F5iG6fCa/EQvY327nmzCQTCSSvo4TEGwxmZ05D4kcBylhasYuxk18se0PoexDRoUmVPR58RGYyMn5h8XtDKj",
+);

@@ -1,0 +1,64 @@
+//! Peers on systems where they cannot be told yet. Untested; every lookup fails, so nobody gets anything.
+
+use super::{FirstParty, LookupError};
+use broker::Peer;
+use std::{net::SocketAddr, path::Path};
+
+/// Tells who peers are: nobody can be told on this system.
+#[derive(Debug)]
+pub struct Lookup {
+    _first_party: FirstParty,
+}
+
+fn unsupported() -> LookupError {
+    LookupError::Unknown("peers cannot be told on this system yet".to_owned())
+}
+
+impl Lookup {
+    /// Prepares lookups.
+    pub fn new(first_party: FirstParty) -> Self {
+        Self { _first_party: first_party }
+    }
+
+    /// Always an error on this system.
+    #[cfg(unix)]
+    pub fn uid_of_unix(&self, _: std::os::fd::BorrowedFd<'_>) -> Result<(u32, u32), LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always an error on this system.
+    #[cfg(unix)]
+    pub fn unix(&self, _: std::os::fd::BorrowedFd<'_>) -> Result<Peer, LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always an error on this system.
+    pub fn uid_of_tcp(&self, _: SocketAddr, _: SocketAddr) -> Result<(u32, u64), LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always an error on this system.
+    pub fn tcp(&self, _: SocketAddr, _: SocketAddr) -> Result<Peer, LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always `false` on this system.
+    pub fn recheck(&self, _: &Peer) -> bool {
+        false
+    }
+
+    /// Always `false` on this system.
+    pub fn recheck_tcp(&self, _: &Peer, _: SocketAddr, _: SocketAddr) -> bool {
+        false
+    }
+
+    /// Always the same reason on this system.
+    pub fn why_unidentified(&self, _: &Peer) -> Option<&'static str> {
+        Some("peers cannot be told on this system yet")
+    }
+
+    /// Always `None` on this system.
+    pub fn package_of(&self, _: &Path) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,60 @@
+//! Which process holds a socket open.
+//!
+//! Invariant: a process is the holder only when it is the sole one among all processes whose open files we may read; two
+//! holders (a forked child, a passed descriptor) are none.
+//! Limit: a process that hides its files, and a descriptor on its way inside a message, are not seen.
+
+use super::proc::{Proc, Process};
+use rustix::{
+    fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw},
+    io::Errno,
+};
+use std::{io::Write as _, mem::MaybeUninit, os::fd::OwnedFd};
+
+/// The sole holder of the socket with this inode.
+pub(super) fn sole_holder(proc: &Proc, inode: u64) -> Result<Process, &'static str> {
+    let wanted = link_text(inode);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let listing = openat(proc.root(), ".", flags, Mode::empty())
+        .or_else(|_| openat(CWD, "/proc", flags, Mode::empty()))
+        .map_err(|_| "the processes cannot be listed")?;
+    let mut room = [MaybeUninit::uninit(); 16 * 1024];
+    let mut entries = RawDir::new(&listing, &mut room);
+    let mut holder = None;
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(|_| "the processes cannot be listed")?;
+        let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else { continue };
+        let Ok(process) = proc.process(pid) else { continue };
+        let Ok(descriptors) = process.open_descriptors() else { continue };
+        if holds(&descriptors, &wanted) && holder.replace(process).is_some() {
+            return Err("several processes hold its connection");
+        }
+    }
+    holder.ok_or("no process that can be read holds its connection")
+}
+
+/// Whether this process has the socket open now.
+pub(super) fn still_holds(process: &Process, inode: u64) -> bool {
+    process.open_descriptors().is_ok_and(|descriptors| holds(&descriptors, &link_text(inode)))
+}
+
+fn holds(descriptors: &OwnedFd, wanted: &[u8]) -> bool {
+    let mut room = [MaybeUninit::uninit(); 8 * 1024];
+    let mut entries = RawDir::new(descriptors, &mut room);
+    let mut link = [0; 64];
+    while let Some(Ok(entry)) = entries.next() {
+        match readlinkat_raw(descriptors, entry.file_name(), &mut link[..]) {
+            Ok(length) if link[..length] == *wanted => return true,
+            // The process is gone, and with it everything it held.
+            Err(Errno::SRCH) => return false,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    false
+}
+
+fn link_text(inode: u64) -> Vec<u8> {
+    let mut text = Vec::with_capacity(32);
+    let _ = write!(text, "socket:[{inode}]");
+    text
+}

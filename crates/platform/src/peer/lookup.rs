@@ -1,0 +1,340 @@
+//! From a connection to a peer.
+//!
+//! Invariant: see [`super`]. Facts are read through one open process directory, and what could change between two of them
+//! (the executable, by exec; the parent, by its death) is read again before the answer is given.
+
+use super::{
+    FirstParty, LookupError,
+    files::{Digests, State},
+    first_party::Role,
+    holder,
+    interpreter::{self, Family, Kind, Runs},
+    package::Packages,
+    proc::{self, Facts, Proc, Process},
+    sockets::{self, Tuple},
+};
+use crate::own_uid;
+use broker::{FileIdentity, Peer, ProcessInstance, Program};
+use rustix::{
+    fs::{AtFlags, CWD, fstat, statat},
+    io::Errno,
+};
+use std::{
+    ffi::OsStr,
+    net::SocketAddr,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+/// How many forks a subshell may be away from the shell a person types into.
+const DEEPEST_SUBSHELL: usize = 8;
+
+type Reason = &'static str;
+
+/// Tells who peers are. Share one: it remembers the digests of files it has seen.
+///
+/// Every method blocks for as long as the kernel takes, and the first lookup of a program for as long as its file takes to
+/// hash: call it where that may happen.
+#[derive(Debug)]
+pub struct Lookup {
+    uid: u32,
+    proc: Result<Proc, Errno>,
+    first_party: FirstParty,
+    digests: Digests,
+    packages: Packages,
+}
+
+impl Lookup {
+    /// Prepares lookups for this process's user.
+    pub fn new(first_party: FirstParty) -> Self {
+        Self {
+            uid: own_uid(),
+            proc: Proc::open(),
+            first_party,
+            digests: Digests::default(),
+            packages: Packages::default(),
+        }
+    }
+
+    pub(super) fn proc(&self) -> Result<&Proc, Reason> {
+        self.proc.as_ref().map_err(|_| "there is no process file system")
+    }
+
+    /// User id and process id on the other end of a Unix socket, as they were when it connected (`SO_PEERCRED`).
+    pub fn uid_of_unix(&self, fd: BorrowedFd<'_>) -> Result<(u32, u32), LookupError> {
+        let unknown = |error: Errno| LookupError::Unknown(error.to_string());
+        let peer = rustix::net::sockopt::socket_peercred(fd).map_err(unknown)?;
+        let pid = u32::try_from(peer.pid.as_raw_nonzero().get());
+        Ok((peer.uid.as_raw(), pid.map_err(|_| LookupError::Unknown("it has no process id".to_owned()))?))
+    }
+
+    /// The peer on the user socket. A program that cannot be identified is a peer without one.
+    pub fn unix(&self, fd: BorrowedFd<'_>) -> Result<Peer, LookupError> {
+        let (uid, pid) = self.uid_of_unix(fd)?;
+        if uid != self.uid {
+            return Err(LookupError::OtherUser { uid });
+        }
+        let process = self.proc().and_then(|proc| proc.process(pid).map_err(|_| "the process is gone"));
+        process.and_then(|process| self.peer(&process, true)).map_err(|reason| self.unidentified(reason))
+    }
+
+    /// User id and socket inode at the other end of a TCP connection; `local` is the agent's address, `remote` the peer's.
+    pub fn uid_of_tcp(&self, local: SocketAddr, remote: SocketAddr) -> Result<(u32, u64), LookupError> {
+        let unknown = |reason: &str| LookupError::Unknown(reason.to_owned());
+        let tuple = Tuple::new(local, remote).ok_or_else(|| unknown("its address is of another family"))?;
+        match sockets::owner_of(&tuple) {
+            Ok(Some(owner)) => Ok((owner.uid, owner.inode)),
+            Ok(None) => Err(unknown("no such socket in this network namespace")),
+            Err(error) => Err(unknown(&error.to_string())),
+        }
+    }
+
+    /// The peer of a TCP connection: the sole process that holds its socket. It is never first-party.
+    pub fn tcp(&self, local: SocketAddr, remote: SocketAddr) -> Result<Peer, LookupError> {
+        let (uid, inode) = self.uid_of_tcp(local, remote)?;
+        if uid != self.uid {
+            return Err(LookupError::OtherUser { uid });
+        }
+        self.holder(inode).map_err(|reason| self.unidentified(reason))
+    }
+
+    fn holder(&self, inode: u64) -> Result<Peer, Reason> {
+        let process = holder::sole_holder(self.proc()?, inode)?;
+        if !process.belongs_to(self.uid) {
+            return Err("the process that holds its connection is another user's");
+        }
+        let peer = self.peer(&process, false)?;
+        if holder::still_holds(&process, inode) { Ok(peer) } else { Err("the process let go of its connection") }
+    }
+
+    fn unidentified(&self, reason: Reason) -> LookupError {
+        LookupError::Unidentified { uid: self.uid, reason: reason.to_owned() }
+    }
+
+    /// Whether the peer is still what it was: the same living process, attributed alike, running the same file.
+    pub fn recheck(&self, peer: &Peer) -> bool {
+        let now = self.proc().and_then(|proc| proc.process(peer.instance.pid).map_err(|_| "the process is gone"));
+        now.and_then(|process| self.peer(&process, peer.first_party)).is_ok_and(|now| is_same(&now, peer))
+    }
+
+    /// [`Self::recheck`], and the same process is still the sole holder of the connection.
+    pub fn recheck_tcp(&self, peer: &Peer, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.tcp(local, remote).is_ok_and(|now| is_same(&now, peer))
+    }
+
+    /// Why this peer has no program; `None` when it has one now. For the log; slow enough to be asked only then.
+    pub fn why_unidentified(&self, peer: &Peer) -> Option<&'static str> {
+        let subject = self.proc().and_then(|proc| proc.process(peer.subject.pid).map_err(|_| "the process is gone"));
+        match subject {
+            Err(reason) => Some(reason),
+            Ok(_) if peer.first_party && peer.subject == peer.instance => Some("its parent cannot be told"),
+            Ok(process) => process.facts().and_then(|facts| self.program(&process, &facts)).err(),
+        }
+    }
+
+    /// The package that owns a file, such as `deb:git`; `None` where none does. The first question about a file reads the
+    /// whole package database, so ask it outside the trip of a token. Later peers with that file carry the answer.
+    pub fn package_of(&self, path: &Path) -> Option<String> {
+        self.packages.look_up(path)
+    }
+
+    fn peer(&self, process: &Process, on_user_socket: bool) -> Result<Peer, Reason> {
+        let proc = self.proc()?;
+        let facts = process.facts()?;
+        let file = if proc.shares_namespaces(process) { self.executable(process).ok() } else { None };
+        let role = file.as_ref().filter(|_| on_user_socket).and_then(|(file, _)| self.first_party.role(file));
+        let instance = process.instance(&facts);
+        let mut peer = Peer {
+            uid: self.uid,
+            instance,
+            subject: instance,
+            session_leader: None,
+            program: None,
+            first_party: role.is_some(),
+            started_by: None,
+            package: None,
+        };
+        if role == Some(Role::Command) {
+            // Without a parent that can be told the question is nobody's: no program, and no other subject.
+            if let Some((parent, parent_facts)) = self.parent(process, &facts) {
+                peer.subject = parent.instance(&parent_facts);
+                peer.program = self.program(&parent, &parent_facts).ok().map(demote_own_command(&self.first_party));
+                self.surroundings(&mut peer, &parent_facts);
+                if process.facts()? != facts {
+                    return Err("its parent ended while it was looked at");
+                }
+            }
+        } else {
+            peer.program = file.and_then(|(file, state)| self.program_of(process, &facts, file, &state).ok());
+            self.surroundings(&mut peer, &facts);
+        }
+        peer.package = peer.program.as_ref().and_then(|program| self.packages.known(&program.file().path));
+        Ok(peer)
+    }
+
+    /// Session leader and the starter's name.
+    fn surroundings(&self, peer: &mut Peer, facts: &Facts) {
+        peer.session_leader =
+            if facts.session == peer.subject.pid { Some(peer.subject) } else { self.leader(facts.session) };
+        let starter = self.proc().ok().filter(|_| facts.parent != 0).and_then(|proc| proc.process(facts.parent).ok());
+        peer.started_by = starter.and_then(|starter| starter.name());
+    }
+
+    fn leader(&self, session: u32) -> Option<ProcessInstance> {
+        let leader = self.proc().ok()?.process(session).ok()?;
+        let facts = leader.facts().ok()?;
+        (facts.session == session).then(|| leader.instance(&facts))
+    }
+
+    /// The living parent, if it is an ordinary process of this user in our namespaces.
+    fn parent(&self, process: &Process, facts: &Facts) -> Option<(Process, Facts)> {
+        if facts.parent <= 1 {
+            return None;
+        }
+        let proc = self.proc().ok()?;
+        let parent = proc.process(facts.parent).ok()?;
+        let parent_facts = parent.facts().ok()?;
+        let is_ours = parent.belongs_to(self.uid) && proc.shares_namespaces(&parent);
+        // The number was not given to another process meanwhile: the child still names it as its parent.
+        let is_parent = process.facts().is_ok_and(|now| now.parent == facts.parent);
+        (is_ours && is_parent).then_some((parent, parent_facts))
+    }
+
+    fn program(&self, process: &Process, facts: &Facts) -> Result<Program, Reason> {
+        if !self.proc()?.shares_namespaces(process) {
+            return Err("it lives in another namespace");
+        }
+        let (file, state) = self.executable(process)?;
+        self.program_of(process, facts, file, &state)
+    }
+
+    /// The file the process runs, if it is still the very file at its path.
+    fn executable(&self, process: &Process) -> Result<(FileIdentity, State), Reason> {
+        let state = process.executable()?;
+        let path = process.executable_path()?;
+        let named =
+            statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| "its executable is no longer at its path")?;
+        if !State::new(&named).is_same_file(&state) {
+            return Err("its executable is no longer at its path");
+        }
+        if state.changes_user() {
+            return Err("its executable changes the user");
+        }
+        let digest = self.digests.of(&state, || process.open_executable())?;
+        Ok((FileIdentity { path, device: state.device, inode: state.inode, digest }, state))
+    }
+
+    fn program_of(
+        &self,
+        process: &Process,
+        facts: &Facts,
+        file: FileIdentity,
+        state: &State,
+    ) -> Result<Program, Reason> {
+        match interpreter::kind(file.path.file_name().unwrap_or_default().as_bytes()) {
+            Kind::Ordinary => Ok(Program::Executable { file, generic_client: false }),
+            Kind::Generic => Ok(Program::Executable { file, generic_client: true }),
+            Kind::Loader => Err("it was started through the dynamic loader"),
+            Kind::Interpreter(family) => {
+                let program = self.interpreted(process, facts, file, state, family);
+                // The command line must be of the executable seen before it.
+                if process.executable()? == *state { Ok(program) } else { Err("it executed another program meanwhile") }
+            }
+        }
+    }
+
+    fn interpreted(
+        &self,
+        process: &Process,
+        facts: &Facts,
+        interpreter: FileIdentity,
+        state: &State,
+        family: Family,
+    ) -> Program {
+        let arguments = process.arguments().unwrap_or_default();
+        match interpreter::runs(family, &arguments) {
+            Runs::File(path) => match self.script(process, path, family) {
+                Ok(script) => Program::Script { interpreter, script },
+                Err(_) => Program::Inline { interpreter },
+            },
+            Runs::Nothing if family.is_shell() => match self.terminal(process, facts, state) {
+                Some(leader) => Program::Terminal { shell: interpreter, tty: facts.terminal, leader },
+                None => Program::Inline { interpreter },
+            },
+            Runs::Nothing | Runs::Inline => Program::Inline { interpreter },
+        }
+    }
+
+    fn script(&self, process: &Process, path: &[u8], family: Family) -> Result<FileIdentity, Reason> {
+        const GONE: Reason = "its script cannot be opened";
+        let opened = match process.open_as_it_would(Path::new(OsStr::from_bytes(path))) {
+            Err(Errno::NOENT) if family == Family::Node => {
+                let with_suffix = PathBuf::from(std::ffi::OsString::from_vec([path, b".js"].concat()));
+                process.open_as_it_would(&with_suffix)
+            }
+            other => other,
+        };
+        let fd = opened.map_err(|_| GONE)?;
+        let state = State::new(&fstat(&fd).map_err(|_| GONE)?);
+        let path = proc::path_of_open(fd.as_fd()).map_err(|_| GONE)?;
+        let named = statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| GONE)?;
+        if !State::new(&named).is_same_file(&state) {
+            return Err(GONE);
+        }
+        let digest = self.digests.of(&state, || Ok(fd))?;
+        Ok(FileIdentity { path, device: state.device, inode: state.inode, digest })
+    }
+
+    /// The leader of the terminal session this shell is typed into: its input is the terminal, or it is a fork without
+    /// exec (a subshell) of a shell whose input is.
+    fn terminal(&self, process: &Process, facts: &Facts, state: &State) -> Option<ProcessInstance> {
+        if facts.terminal == 0 || !self.is_typed_into(process, facts, state) {
+            return None;
+        }
+        self.leader(facts.session)
+    }
+
+    fn is_typed_into(&self, process: &Process, facts: &Facts, state: &State) -> bool {
+        if process.reads_terminal(facts.terminal) {
+            return true;
+        }
+        let Ok(proc) = self.proc() else { return false };
+        let mut facts = facts.clone();
+        for _ in 0..DEEPEST_SUBSHELL {
+            let Ok(parent) = proc.process(facts.parent) else { return false };
+            let Ok(above) = parent.facts() else { return false };
+            let is_fork = facts.arguments_at != 0
+                && (above.arguments_at, above.session, above.terminal)
+                    == (facts.arguments_at, facts.session, facts.terminal)
+                && parent.executable().is_ok_and(|parent| parent.is_same_file(state));
+            if !is_fork {
+                return false;
+            }
+            if parent.reads_terminal(facts.terminal) {
+                return true;
+            }
+            facts = above;
+        }
+        false
+    }
+}
+
+/// `daypass` started by `daypass` stands for one level only: like an interpreter without a file, it may get one token.
+fn demote_own_command(first_party: &FirstParty) -> impl FnOnce(Program) -> Program {
+    let first_party = first_party.clone();
+    move |program| match program {
+        Program::Executable { file, .. } if first_party.role(&file) == Some(Role::Command) => {
+            Program::Inline { interpreter: file }
+        }
+        other => other,
+    }
+}
+
+fn is_same(now: &Peer, then: &Peer) -> bool {
+    (now.uid, now.instance, now.subject, now.session_leader, now.first_party)
+        == (then.uid, then.instance, then.subject, then.session_leader, then.first_party)
+        && now.program == then.program
+}

@@ -1,0 +1,287 @@
+//! One process, read through an open `/proc/PID` directory.
+//!
+//! Invariant: the open directory belongs to one process for ever: when that process is gone the kernel answers `ESRCH`,
+//! even if its number was given to another. So all facts read through one [`Process`] are of one process.
+//! Limit: a process may execute another program between two facts; whoever combines facts checks that.
+
+use super::files::State;
+use broker::ProcessInstance;
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat_raw, statat},
+    io::Errno,
+};
+use std::{
+    ffi::OsStr,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+/// Longest path the kernel gives out, and a little more.
+const PATH_ROOM: usize = 4200;
+/// Most bytes of a command line that are read.
+const COMMAND_LINE_ROOM: usize = 64 * 1024;
+
+/// Namespaces that must be the agent's own for names and numbers to mean the same.
+const NAMESPACES: [&str; 4] = ["ns/mnt", "ns/net", "ns/user", "ns/pid"];
+
+type Link = [u8; 40];
+
+/// `/proc` and the agent's own namespaces.
+#[derive(Debug)]
+pub(super) struct Proc {
+    root: OwnedFd,
+    namespaces: [Link; 4],
+}
+
+/// What `/proc/PID/stat` says, as far as it is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) parent: u32,
+    pub(super) session: u32,
+    pub(super) terminal: u32,
+    pub(super) start_time: u64,
+    /// Where its arguments lie in memory; 0 when that is hidden. Equal to the parent's only after a fork without exec.
+    pub(super) arguments_at: u64,
+}
+
+/// A process that was there when it was opened.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    directory: OwnedFd,
+}
+
+impl Proc {
+    pub(super) fn open() -> Result<Self, Errno> {
+        let root = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let own = Process { pid: std::process::id(), directory: open_directory(root.as_fd(), "self")? };
+        let mut namespaces = [[0; 40]; 4];
+        for (link, name) in namespaces.iter_mut().zip(NAMESPACES) {
+            *link = own.link(name)?;
+        }
+        Ok(Self { root, namespaces })
+    }
+
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    pub(super) fn process(&self, pid: u32) -> Result<Process, Errno> {
+        let mut digits = [0_u8; 10];
+        Ok(Process { pid, directory: open_directory(self.root(), decimal(pid, &mut digits))? })
+    }
+
+    /// Whether files, sockets, users and process numbers mean the same to this process as to us.
+    pub(super) fn shares_namespaces(&self, process: &Process) -> bool {
+        self.namespaces.iter().zip(NAMESPACES).all(|(own, name)| process.link(name).is_ok_and(|link| link == *own))
+    }
+}
+
+fn open_directory(at: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn decimal(number: u32, digits: &mut [u8; 10]) -> &str {
+    let mut left = number;
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + u8::try_from(left % 10).unwrap_or_default();
+        left /= 10;
+        if left == 0 {
+            return std::str::from_utf8(&digits[start..]).unwrap_or_default();
+        }
+    }
+}
+
+impl Process {
+    fn link(&self, name: &str) -> Result<Link, Errno> {
+        let mut link = [0; 40];
+        readlinkat_raw(&self.directory, name, &mut link[..])?;
+        Ok(link)
+    }
+
+    fn read(&self, name: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let fd = openat(&self.directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut length = 0;
+        while length < buffer.len() {
+            match rustix::io::read(&fd, &mut buffer[length..]) {
+                Ok(0) => break,
+                // A short read of a small procfs file is its end; the next read would only cost time.
+                Ok(count) if count < buffer.len() - length && buffer.len() <= 4096 => {
+                    length += count;
+                    break;
+                }
+                Ok(count) => length += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(length)
+    }
+
+    /// Parent, session, terminal and start time.
+    pub(super) fn facts(&self) -> Result<Facts, &'static str> {
+        let mut buffer = [0; 2048];
+        let length = self.read("stat", &mut buffer).map_err(|_| "the process is gone")?;
+        parse_stat(&buffer[..length]).ok_or("its process status cannot be understood")
+    }
+
+    /// Its short name, made fit to be shown: at most 64 characters, none of them a control character.
+    pub(super) fn name(&self) -> Option<String> {
+        let mut buffer = [0; 256];
+        let length = self.read("comm", &mut buffer).ok()?;
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        let shown =
+            text.trim_end_matches('\n').chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect();
+        Some(shown)
+    }
+
+    /// Whether its real, effective, saved and file-system user are all `uid`.
+    pub(super) fn belongs_to(&self, uid: u32) -> bool {
+        let mut buffer = [0; 4096];
+        let Ok(length) = self.read("status", &mut buffer) else { return false };
+        let mut lines = buffer[..length].split(|&byte| byte == b'\n');
+        let Some(line) = lines.find_map(|line| line.strip_prefix(b"Uid:")) else { return false };
+        let Ok(line) = std::str::from_utf8(line) else { return false };
+        let mut count = 0;
+        line.split_ascii_whitespace().all(|word| {
+            count += 1;
+            word.parse() == Ok(uid)
+        }) && count == 4
+    }
+
+    /// The file it runs: what the kernel holds open for it, not what its name leads to.
+    pub(super) fn executable(&self) -> Result<State, &'static str> {
+        statat(&self.directory, "exe", AtFlags::empty())
+            .map(|stat| State::new(&stat))
+            .map_err(|_| "its executable cannot be looked at")
+    }
+
+    pub(super) fn executable_path(&self) -> Result<PathBuf, &'static str> {
+        path_of(self.directory.as_fd(), "exe").map_err(|_| "its executable has no path")
+    }
+
+    pub(super) fn open_executable(&self) -> Result<OwnedFd, Errno> {
+        openat(&self.directory, "exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// Its arguments, the program's own name first. One that was cut off at the end is left out.
+    pub(super) fn arguments(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        let mut buffer = vec![0; COMMAND_LINE_ROOM];
+        let length = self.read("cmdline", &mut buffer)?;
+        let whole = length < buffer.len();
+        let bytes = &buffer[..length];
+        let ended = bytes.ends_with(b"\0");
+        let mut arguments: Vec<Vec<u8>> = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+        if ended || !whole {
+            arguments.pop();
+        }
+        Ok(arguments)
+    }
+
+    /// Opens a path as this process would: relative to where it is now, magic links refused.
+    pub(super) fn open_as_it_would(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        use rustix::fs::{ResolveFlags, openat2};
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let root = statat(&self.directory, "root", AtFlags::empty())?;
+        let own = statat(CWD, "/", AtFlags::empty())?;
+        if (root.st_dev, root.st_ino) != (own.st_dev, own.st_ino) {
+            return Err(Errno::XDEV);
+        }
+        let here = openat(&self.directory, "cwd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        openat2(here, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+    }
+
+    /// Whether its standard input is this terminal (or whatever `/dev/tty` is to it).
+    pub(super) fn reads_terminal(&self, terminal: u32) -> bool {
+        let Ok(input) = statat(&self.directory, "fd/0", AtFlags::empty()) else { return false };
+        let (major, minor) = (rustix::fs::major(input.st_rdev), rustix::fs::minor(input.st_rdev));
+        // The kernel's encoding of a device number in `stat` (include/linux/kdev_t.h, new_encode_dev).
+        let number = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
+        input.st_mode & 0o170_000 == 0o020_000 && (number == terminal || (major, minor) == (5, 0))
+    }
+
+    pub(super) fn open_descriptors(&self) -> Result<OwnedFd, Errno> {
+        openat(&self.directory, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    pub(super) fn instance(&self, facts: &Facts) -> ProcessInstance {
+        ProcessInstance { pid: self.pid, start_time: facts.start_time }
+    }
+}
+
+/// The absolute path a link of procfs shows.
+pub(super) fn path_of(at: BorrowedFd<'_>, name: &str) -> Result<PathBuf, Errno> {
+    let mut buffer = [0; PATH_ROOM];
+    let length = readlinkat_raw(at, name, &mut buffer[..])?;
+    if length == buffer.len() || buffer[0] != b'/' {
+        return Err(Errno::NAMETOOLONG);
+    }
+    Ok(PathBuf::from(OsStr::from_bytes(&buffer[..length])))
+}
+
+/// The path of a file we hold open ourselves.
+pub(super) fn path_of_open(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+    use std::os::fd::AsRawFd as _;
+    path_of(CWD, &format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// `proc_pid_stat(5)`. The name in parentheses is the process's own choice, so fields are counted from the last `)`.
+fn parse_stat(bytes: &[u8]) -> Option<Facts> {
+    let end = bytes.iter().rposition(|&byte| byte == b')')?;
+    let text = std::str::from_utf8(&bytes[end + 1..]).ok()?;
+    let mut facts = Facts { parent: 0, session: 0, terminal: 0, start_time: 0, arguments_at: 0 };
+    let mut seen = 0;
+    for (field, word) in (3..).zip(text.split_ascii_whitespace()) {
+        match field {
+            4 => facts.parent = word.parse().ok()?,
+            6 => facts.session = word.parse().ok()?,
+            7 => facts.terminal = word.parse::<i32>().ok()?.cast_unsigned(),
+            22 => facts.start_time = word.parse().ok()?,
+            48 => facts.arguments_at = word.parse().ok()?,
+            _ => continue,
+        }
+        seen += 1;
+    }
+    (seen >= 4).then_some(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_cannot_imitate_the_fields_behind_it() {
+        let line =
+            |name: &str| format!("7 ({name}) S 5 7 6 34816 7 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4242 0 0").into_bytes();
+        for name in ["sh", ") R 1 1", "a) R 1 1 1 1 1 1 1 1", "(", "x\ny", ")"] {
+            let facts = parse_stat(&line(name)).unwrap();
+            let read = (facts.parent, facts.session, facts.terminal, facts.start_time);
+            assert_eq!(read, (5, 6, 34816, 4242), "{name:?}");
+        }
+        for bad in ["", "7 (sh", "7 (sh) S", "7 (sh) S x 7 6 0 7 4 1 2 3 4 5 6 7 8 20 0 1 0 4242", "7 (sh) S 5 7 6 0"] {
+            assert_eq!(parse_stat(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn our_own_process_reads_as_itself() {
+        let proc = Proc::open().unwrap();
+        let own = proc.process(std::process::id()).unwrap();
+        let facts = own.facts().unwrap();
+        assert_eq!(facts.parent, std::os::unix::process::parent_id());
+        assert!(facts.start_time > 0 && own.belongs_to(crate::own_uid()) && !own.belongs_to(crate::own_uid() + 1));
+        assert!(proc.shares_namespaces(&own));
+        assert_eq!(own.executable_path().unwrap(), std::fs::canonicalize(std::env::current_exe().unwrap()).unwrap());
+        let arguments = own.arguments().unwrap();
+        let real: Vec<_> = std::env::args_os().map(|argument| argument.as_bytes().to_vec()).collect();
+        assert_eq!(arguments, real);
+        assert!(proc.process(u32::MAX).is_err());
+        let mut digits = [0; 10];
+        assert_eq!(["0", "10", "4294967295"], [0, 10, u32::MAX].map(|n| decimal(n, &mut digits).to_owned()));
+    }
+}

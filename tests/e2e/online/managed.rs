@@ -1,0 +1,59 @@
+//! A managed layer through the test flag.
+
+use e2e::{
+    process,
+    world::{Options, World},
+};
+use std::{process::Command, time::Duration};
+
+fn sha256(file: &std::path::Path) -> String {
+    let output = process::run(Command::new("sha256sum").arg(file), "", Duration::from_mins(1)).ok();
+    output.split_whitespace().next().unwrap().trim_start_matches('\\').to_owned()
+}
+
+fn managed(peer: &str) -> Options {
+    Options {
+        managed: Some(format!(
+            "version = 1\nname = \"Example Corp\"\n\n[resources.payments]\nconsent = \"preapproved\"\npeers = [{peer}]\n"
+        )),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_listed_program_is_not_asked_and_others_are() {
+    let me = std::env::current_exe().unwrap();
+    let world =
+        World::signed_in(managed(&format!("{{ path = {:?}, sha256 = {:?} }}", me.display().to_string(), sha256(&me))));
+    let windows = world.windows();
+    world.daypass(&["token", "payments"]).ok();
+    assert_eq!(world.windows(), windows, "no question");
+    let other = world.home.script("other");
+    world.home.run(&other, &["token", "payments"], "", Duration::from_secs(30)).fails(6);
+    let status = world.status();
+    assert_eq!(
+        (status["test_policy"].as_bool(), status["profile"]["name"].as_str()),
+        (Some(true), Some("Example Corp"))
+    );
+}
+
+#[test]
+fn a_path_the_user_can_write_needs_a_digest() {
+    let me = std::env::current_exe().unwrap();
+    let world = World::signed_in(managed(&format!("{{ path = {:?} }}", me.display().to_string())));
+    world.daypass(&["token", "payments"]).fails(6);
+}
+
+#[test]
+fn the_user_layer_cannot_preapprove() {
+    let me = std::env::current_exe().unwrap();
+    let peer = format!("{{ path = {:?}, sha256 = {:?} }}", me.display().to_string(), sha256(&me));
+    let world = World::signed_in(Options {
+        more_profile: format!(
+            "\n[resources.more]\naccount = \"corp\"\ntoken = \"access\"\naudience = \"https://api.example.com\"\nrequest = \"resource\"\nscopes = [\"api.read\"]\nconsent = \"preapproved\"\npeers = [{peer}]\n"
+        ),
+        ..Options::default()
+    });
+    let output = world.daypass(&["token", "more"]);
+    assert_ne!(output.code, 0, "{output:?}");
+}

@@ -1,0 +1,16 @@
+//! What needs the provider, and for some the real keychain and the real browser.
+
+mod browser;
+mod canary;
+mod consent;
+mod curl;
+mod issuer_down;
+mod keychain;
+mod kill;
+mod logout;
+mod managed;
+mod minted;
+mod parallel;
+mod refresh;
+mod sign_in;
+mod token;
