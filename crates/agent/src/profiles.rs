@@ -98,7 +98,9 @@ fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
     for line in &diagnostics {
         hasher.update(line.as_bytes());
     }
-    let effective = profile::resolve(&sources, env!("CARGO_PKG_VERSION"));
+    let mut effective = profile::resolve(&sources, env!("CARGO_PKG_VERSION"));
+    let void = effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
+    effective.rules.void = void.collect();
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));
     Snapshot {
         rules: Arc::new(effective.rules),

@@ -62,7 +62,10 @@ pub fn resolve(rules: &Rules, resource: &str, scopes: &ScopeSet) -> Result<Wante
     if let Some(why) = &rules.locked {
         return Err(Refusal::ProfileInvalid(why.clone()));
     }
-    let resource = rules.resource(resource).ok_or_else(|| Refusal::ResourceUnknown(resource.to_owned()))?;
+    let resource = rules.resource(resource).ok_or_else(|| match rules.void.get(resource) {
+        Some(why) => Refusal::ProfileInvalid(format!("resource {resource} counts for nothing: {why}")),
+        None => Refusal::ResourceUnknown(resource.to_owned()),
+    })?;
     let account = rules.accounts.get(&resource.account).ok_or_else(|| {
         Refusal::ProfileInvalid(format!("resource {} names account {}, which is not configured", resource.name, resource.account))
     })?;

@@ -21,6 +21,8 @@ pub struct Rules {
     pub browser_command: Option<Vec<String>>,
     /// The loopback broker.
     pub broker: BrokerRules,
+    /// Resources that are configured but count for nothing because of a fault in the profile, and why.
+    pub void: BTreeMap<String, String>,
     /// Set when nothing may be issued (a mandatory file that cannot be parsed and has no good copy): why.
     pub locked: Option<String>,
 }
@@ -247,13 +249,13 @@ impl Rules {
     pub fn sign_in_scopes(&self, account: &Account) -> ScopeSet {
         self.resources
             .values()
-            .filter(|r| r.account == account.name && r.token == TokenKind::Access)
+            .filter(|r| r.account == account.name && r.token == TokenKind::Access && r.consent != ConsentRule::Denied)
             .fold(account.scopes.clone(), |all, r| all.union(&r.allowed_scopes))
     }
 
     /// The resources of `account` whose tokens come from the issuer's token endpoint, in name order.
     pub fn issuer_resources<'a>(&'a self, account: &'a AccountName) -> impl Iterator<Item = &'a Resource> {
-        self.resources.values().filter(move |r| &r.account == account && r.token == TokenKind::Access)
+        self.resources.values().filter(move |r| &r.account == account && r.token == TokenKind::Access && r.consent != ConsentRule::Denied)
     }
 }
 

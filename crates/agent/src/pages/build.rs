@@ -237,7 +237,7 @@ pub(super) fn activity(agent: &Agent, query: String) -> Result<ActivityPage, Sto
     let mut rows: Vec<ActivityRow> = Vec::new();
     let mut more = false;
     for line in lines.iter().rev() {
-        let what = event_in_words(&line.event);
+        let what = event_in_words(&line.event, line.via.as_deref());
         let all = [Some(&what), line.program.as_ref(), line.resource.as_ref(), line.account.as_ref(), Some(&line.code)];
         if !wanted.is_empty() && !all.into_iter().flatten().any(|text| text.to_lowercase().contains(&wanted)) {
             continue;

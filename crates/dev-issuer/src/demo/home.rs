@@ -2,7 +2,10 @@
 //!
 //! Invariant: a process started with [`Home::command`] sees no variable of the person's environment but `PATH`.
 
-use crate::{Failure, tidy::Tidy};
+use crate::{
+    Failure,
+    tidy::{self, Tidy},
+};
 use std::{
     fs,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -24,7 +27,7 @@ impl Home {
         let home = Self { root: tidy.make_home()? };
         if home.socket().as_os_str().len() > SOCKET_PATH_LIMIT {
             return Err(Failure::new("the folder for temporary files has too long a name for a socket")
-                .hint("set TMPDIR to a short path, such as /tmp"));
+                .hint("set TMPDIR to a shorter path"));
         }
         for folder in ["run", "config/daypass", "state", "data", "cache", "bin", "scratch"] {
             fs::DirBuilder::new()
@@ -53,7 +56,7 @@ impl Home {
 
     /// The agent's socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.run().join("daypass/agent.sock")
+        self.root.join(tidy::AGENT_SOCKET)
     }
 
     /// The file that holds the agent's base address.

@@ -8,7 +8,7 @@ use crate::Failure;
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Read, Write},
-    os::unix::process::CommandExt,
+    os::unix::{net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
@@ -20,6 +20,8 @@ use std::{
 const GRACE: Duration = Duration::from_secs(4);
 /// Time between two looks at a process.
 const LOOK: Duration = Duration::from_millis(20);
+/// Where the agent listens, in the home.
+pub(crate) const AGENT_SOCKET: &str = "run/daypass/agent.sock";
 /// Most bytes kept of what a helper prints.
 const OUTPUT_LIMIT: u64 = 4 << 20;
 
@@ -256,7 +258,7 @@ impl Tidy {
         }
         inner.children.clear();
         if let Some(home) = inner.home.take() {
-            outcome = outcome.and(remove(&home));
+            outcome = outcome.and(end_stranger(&home.join(AGENT_SOCKET))).and(remove(&home));
         }
         outcome
     }
@@ -298,6 +300,24 @@ fn end(name: &str, child: &mut Child) -> Result<(), Failure> {
         std::thread::sleep(LOOK);
     }
     child.kill().and_then(|()| child.wait()).map_err(Failure::during(&format!("{name} cannot be ended")))?;
+    Ok(())
+}
+
+/// Ends whoever still serves `socket`: when the agent dies, `daypass` starts another one that is nobody's child.
+fn end_stranger(socket: &Path) -> Result<(), Failure> {
+    let deadline = Instant::now() + GRACE;
+    while let Ok(stream) = UnixStream::connect(socket) {
+        let Ok(server) = rustix::net::sockopt::socket_peercred(&stream) else { break };
+        // It may have ended in between; the next look tells.
+        let _ = rustix::process::kill_process(server.pid, rustix::process::Signal::TERM);
+        if Instant::now() >= deadline {
+            return Err(Failure::new(format!(
+                "process {} still serves the throw-away home",
+                server.pid.as_raw_nonzero()
+            )));
+        }
+        std::thread::sleep(5 * LOOK);
+    }
     Ok(())
 }
 
@@ -379,6 +399,24 @@ mod tests {
         assert!(tidy.start("late", &shell("true"), None).is_err());
         assert!(tidy.make_home().is_err());
         tidy.clear().unwrap();
+    }
+
+    #[test]
+    fn an_agent_that_is_nobodys_child_is_ended_too() {
+        let tidy = Tidy::plain();
+        let home = tidy.make_home().unwrap();
+        let socket = home.join(AGENT_SOCKET);
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let script = "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(60)";
+        let mut stranger = Command::new("python3").args(["-c", script]).arg(&socket).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < deadline, "the stranger does not listen");
+            std::thread::sleep(LOOK);
+        }
+        tidy.clear().unwrap();
+        assert!(!stranger.wait().unwrap().success());
+        assert!(!home.exists());
     }
 
     #[test]

@@ -77,14 +77,8 @@ fn bus_failure(error: &zbus::Error) -> Failure {
         }
         zbus::Error::InputOutput(cause) => match cause.kind() {
             std::io::ErrorKind::TimedOut => KeychainError::TimedOut.into(),
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
-                KeychainError::Absent("no session bus".to_owned()).into()
-            }
             _ => Failure { error: KeychainError::Failed(text()), worth_another: true },
         },
-        zbus::Error::Address(_) | zbus::Error::Handshake(_) => {
-            KeychainError::Absent("no session bus".to_owned()).into()
-        }
         _ => Failure { error: KeychainError::Failed(text()), worth_another: true },
     }
 }
@@ -141,7 +135,11 @@ impl SecretService {
         if let Some(bus) = &self.bus {
             return Ok(bus.clone());
         }
-        let bus = Builder::session()?.method_timeout(self.timeout).build()?;
+        let built = Builder::session().and_then(|builder| builder.method_timeout(self.timeout).build());
+        let bus = built.map_err(|error| match bus_failure(&error) {
+            Failure { error: KeychainError::TimedOut, .. } => KeychainError::TimedOut,
+            _ => KeychainError::Absent("no session bus".to_owned()),
+        })?;
         self.bus = Some(bus.clone());
         Ok(bus)
     }

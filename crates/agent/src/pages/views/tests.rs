@@ -189,7 +189,7 @@ fn a_question_says_no_first_and_sends_what_was_shown() {
                 values.extend(attribute(&attributes, "value"));
             }
             Piece::Open("input", attributes) => {
-                hidden.push((attribute(&attributes, "name"), attribute(&attributes, "value")))
+                hidden.push((attribute(&attributes, "name"), attribute(&attributes, "value")));
             }
             _ => {}
         }
@@ -286,15 +286,16 @@ fn time_is_said_in_words() {
     assert_eq!(for_the_next(43_200), "for the next 12 hours");
     assert_eq!(for_the_next(3_600), "for the next hour");
     assert_eq!((ago(3).as_str(), ago(240).as_str()), ("just now", "4 minutes ago"));
-    assert_eq!(span_in_words(7_200), "2 hours");
+    assert_eq!(words::span_in_words(7_200), "2 hours");
     assert_eq!(when().title(), "2026-06-03 21:40:05 +02:00");
     assert_eq!(When::new("", "2026-06-03T21:40:05Z").title(), "2026-06-03 21:40:05 UTC");
 }
 
 #[test]
 fn what_the_tables_do_not_know_is_shown_as_it_is() {
-    assert_eq!(event_in_words("token.issued"), "Pass given");
-    assert_eq!(event_in_words("moon.landed_on"), "moon landed on");
+    assert_eq!(event_in_words("token.issued", None), "Pass given");
+    assert_eq!(event_in_words("moon.landed_on", Some("page")), "moon landed on");
+    assert_eq!(event_in_words("consent.given", Some("page:today")), "You allowed today");
     assert_eq!(why_in_words("ok"), None);
     assert_eq!(why_in_words("moon_full").as_deref(), Some("moon full"));
 }

@@ -28,31 +28,33 @@ pub(crate) fn for_the_next(seconds: i64) -> String {
     format!("for the next {}", span.strip_prefix("1 ").unwrap_or(&span))
 }
 
-/// An audit event in words; an event this table does not know is shown as it is.
-pub(crate) fn event_in_words(event: &str) -> String {
-    let words = match event {
-        "token.issued" => "Pass given",
-        "token.refused" => "Pass refused",
-        "consent.opened" | "consent.asked" => "Question opened",
-        "consent.denied" => "You denied",
-        "consent.once" => "You allowed once",
-        "consent.today" => "You allowed today",
-        "consent.always" => "You always allow",
-        "consent.expired" => "Question expired",
-        "consent.gone" => "Program ended before the answer",
-        "consent.approved" | "consent.answered" => "You answered",
-        "grant.revoked" => "Permission taken back",
-        "grant.ended" | "grant.expired" => "Permission ended",
-        "account.signed_in" | "sign_in.done" | "signed_in" => "Signed in",
-        "account.signed_out" | "sign_out.done" | "signed_out" => "Signed out",
-        "account.sign_in_failed" | "sign_in.failed" => "Sign-in failed",
-        "sign_in.started" => "Sign-in started",
-        "refresh.failed" | "account.refresh_failed" => "Sign-in could not be renewed",
-        "profile.changed" => "Settings changed",
-        "session.ended" => "Session ended",
-        "agent.started" => "Daypass started",
-        "agent.stopped" => "Daypass stopped",
-        other => return other.replace(['.', '_'], " "),
+/// An audit event in words; `via` ends in `:once`, `:today` or `:always` where a person chose. An event this table does
+/// not know is shown as it is.
+pub(crate) fn event_in_words(event: &str, via: Option<&str>) -> String {
+    let chosen = via.and_then(|via| via.rsplit(':').next());
+    let words = match (event, chosen) {
+        ("token.issued", _) => "Pass given",
+        ("token.refused" | "request.refused" | "access.refused", _) => "Refused",
+        ("consent.denied", _) => "You denied",
+        ("consent.given", Some("once")) => "You allowed once",
+        ("consent.given", Some("today")) => "You allowed today",
+        ("consent.given", Some("always")) => "You always allow",
+        ("consent.given", _) => "You allowed",
+        ("consent.refused", _) => "Answer not accepted",
+        ("consent.expired", _) => "Question expired",
+        ("consent.gone", _) => "Program ended before the answer",
+        ("grant.revoked", _) => "Permission taken back",
+        ("grant.ended", _) => "Permission ended",
+        ("sign_in.done", _) => "Signed in",
+        ("sign_in.failed", _) => "Sign-in failed",
+        ("sign_in.lost", _) => "Sign-in ended",
+        ("sign_out", _) => "Signed out",
+        ("refresh.failed", _) => "Sign-in not renewed",
+        ("profile.changed", _) => "Settings changed",
+        ("session.ended", _) => "Program disconnected",
+        ("agent.started", _) => "Daypass started",
+        ("agent.stopped", _) => "Daypass stopped",
+        (other, _) => return other.replace(['.', '_'], " "),
     };
     words.to_owned()
 }
@@ -91,6 +93,10 @@ pub(crate) fn why_in_words(code: &str) -> Option<String> {
         "keychain_locked" => "the keychain is locked",
         "keychain_unavailable" => "the keychain does not answer",
         "profile_invalid" => "the settings cannot be read",
+        "revocation_failed" => "the provider was not told",
+        "refresh.invalid_grant" => "the provider no longer accepts it",
+        "refresh.unanswered" => "the provider did not answer when it was renewed",
+        "sign_in.ended" => "its time was over",
         other => return Some(other.replace(['.', '_'], " ")),
     };
     Some(words.to_owned())
