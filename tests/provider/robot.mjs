@@ -80,8 +80,8 @@ async function tend(tab, record) {
     record.armed_later = await asks.last().isEnabled();
     return choice.click({ timeout: 5000, noWaitAfter: true });
   }
-  record.kind = 'page';
   record.text = await tab.locator('body').innerText();
+  record.kind = 'page';
   return picture(tab, (record.title || 'page').toLowerCase().replace(/[^a-z0-9]+/g, '-'));
 }
 

@@ -19,6 +19,10 @@ import { parseArgs } from 'node:util';
 import { generateKeyPair, exportJWK } from 'jose';
 import { Provider, errors } from 'oidc-provider';
 
+// Standard output belongs to the orders; what the provider has to say goes to standard error.
+console.log = console.error;
+console.info = console.error;
+
 const { values: flags } = parseArgs({
   options: {
     port: { type: 'string', default: '0' },

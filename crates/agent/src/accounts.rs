@@ -260,7 +260,9 @@ impl Agent {
             known => known,
         };
         match record {
-            Record::SignedIn(sign_in) if sign_in.issuer != account.issuer.as_str() || sign_in.client_id != account.client_id => {
+            Record::SignedIn(sign_in)
+                if sign_in.issuer != account.issuer.as_str() || sign_in.client_id != account.client_id =>
+            {
                 tracing::warn!(account = %account.name, "the profile names another issuer or client: the old sign-in is wiped");
                 self.erase(&entry, "profile.changed").await;
                 Err(Refusal::LoginRequired(account.name.clone()))

@@ -78,9 +78,9 @@ impl Agent {
     pub(crate) fn has_desktop(&self) -> bool {
         self.desktops.load(Ordering::Relaxed) > 0
     }
+}
 
-    /// Whether the screen is known to be locked; unknown counts as unlocked.
-    pub(crate) fn screen_locked(&self) -> bool {
-        platform::screen::lock_state() == platform::screen::LockState::Locked
-    }
+/// Whether the screen is known to be locked; unknown counts as unlocked.
+pub(crate) fn screen_locked() -> bool {
+    platform::screen::lock_state() == platform::screen::LockState::Locked
 }

@@ -4,7 +4,7 @@
 //! answer leaves behind (a grant, an audit line, a waiting caller that wakes up).
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, screen_locked},
     random,
     server::{Connection, Side},
     store::{AuditEntry, lock},
@@ -99,6 +99,21 @@ impl Consents {
     }
 }
 
+/// What opens addresses, by the profile.
+fn opener(rules: &Rules) -> platform::browser::Opener {
+    platform::browser::Opener { command: rules.browser_command.clone() }
+}
+
+/// Opens an address of ours; false when nothing could be started.
+pub(crate) fn open_address(rules: &Rules, address: &str) -> bool {
+    let opener = opener(rules);
+    if !opener.can_open() {
+        return false;
+    }
+    let opened = opener.open(address, |why| tracing::warn!(why, "the browser command failed"));
+    opened.inspect_err(|error| tracing::warn!(%error, "the browser could not be opened")).is_ok()
+}
+
 /// Digest of what a person is shown; an approval names it.
 pub(crate) fn digest(question: &Question) -> String {
     let ask = &question.ask;
@@ -120,20 +135,16 @@ pub(crate) fn digest(question: &Question) -> String {
 impl Agent {
     /// Whether a window of ours can reach a person.
     pub(crate) fn can_show(&self, rules: &Rules) -> bool {
-        !self.screen_locked() && (self.has_desktop() || self.opener(rules).can_open())
+        !screen_locked() && (self.has_desktop() || opener(rules).can_open())
     }
 
     /// Whether a person may answer in a terminal.
     pub(crate) fn terminal_allowed(&self, rules: &Rules) -> bool {
         match rules.consent.terminal {
             TerminalRule::Allow => true,
-            TerminalRule::Fallback => !(self.has_desktop() || self.opener(rules).can_open()),
+            TerminalRule::Fallback => !(self.has_desktop() || opener(rules).can_open()),
             TerminalRule::Never => false,
         }
-    }
-
-    pub(crate) fn opener(&self, rules: &Rules) -> platform::browser::Opener {
-        platform::browser::Opener { command: rules.browser_command.clone() }
     }
 
     /// Gets a yes, or says why there is none.
@@ -170,7 +181,7 @@ impl Agent {
         }
         let rules = self.rules();
         let (show, terminal) = (self.can_show(&rules), self.terminal_allowed(&rules));
-        if self.screen_locked() || !(show || terminal) {
+        if screen_locked() || !(show || terminal) {
             return Err(Refusal::ConsentUnavailable("there is nobody here who could be asked".to_owned()));
         }
         if wait.is_some() {
@@ -193,7 +204,12 @@ impl Agent {
         self.wait_for_answer(asking, &waiting, now + wait).await
     }
 
-    async fn wait_for_answer(self: &Arc<Self>, asking: &Asking<'_>, waiting: &Waiting<'_>, until: Timestamp) -> Result<Authority, Refusal> {
+    async fn wait_for_answer(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        waiting: &Waiting<'_>,
+        until: Timestamp,
+    ) -> Result<Authority, Refusal> {
         let mut changed = self.consents.changed.subscribe();
         loop {
             changed.mark_unchanged();
@@ -221,17 +237,7 @@ impl Agent {
     /// Opens one of our pages through a one-time ticket; whether it opened is only logged.
     pub(crate) fn open_page(&self, rules: &Rules, path: &str) {
         let address = self.ticket_address(path);
-        self.open_address(rules, &address);
-    }
-
-    /// Opens an address of ours; false when nothing could be started.
-    pub(crate) fn open_address(&self, rules: &Rules, address: &str) -> bool {
-        let opener = self.opener(rules);
-        if !opener.can_open() {
-            return false;
-        }
-        let opened = opener.open(address, |why| tracing::warn!(why, "the browser command failed"));
-        opened.inspect_err(|error| tracing::warn!(%error, "the browser could not be opened")).is_ok()
+        open_address(rules, &address);
     }
 
     /// Takes an answer.
@@ -243,7 +249,7 @@ impl Agent {
         let question = self.consents.get(id).ok_or(NotTaken::Unknown)?;
         let rules = self.rules();
         let via = self.may_answer(&question, answerer, &rules).map_err(NotTaken::Refused)?;
-        if choice != Choice::Deny && self.screen_locked() && rules.consent.on_lock == LockRule::Pause {
+        if choice != Choice::Deny && screen_locked() && rules.consent.on_lock == LockRule::Pause {
             return Err(NotTaken::Refused(Refusal::ConsentUnavailable("the screen is locked".to_owned())));
         }
         // A held question dies with its process; a parked one is claimed only by the same program later.
@@ -277,7 +283,8 @@ impl Agent {
             lock(&self.consents.table).end(now, |q| q.id == id);
             return Err(NotTaken::Refused(refusal));
         }
-        let (event, code) = if choice == Choice::Deny { ("consent.denied", "consent_denied") } else { ("consent.given", "ok") };
+        let (event, code) =
+            if choice == Choice::Deny { ("consent.denied", "consent_denied") } else { ("consent.given", "ok") };
         self.log_question(event, code, &answered, Some(&format!("{via}:{}", choice.as_str())));
         self.consents.bump();
         self.changed("requests");
@@ -320,12 +327,15 @@ impl Agent {
                     ));
                 }
                 if !lineage.has_terminal() {
-                    return Err(Refusal::ConsentUnavailable("an answer needs a terminal with a person at it".to_owned()));
+                    return Err(Refusal::ConsentUnavailable(
+                        "an answer needs a terminal with a person at it".to_owned(),
+                    ));
                 }
                 let asker = lock(&self.consents.lineages).get(&question.id).cloned();
                 if asker.is_none_or(|asker| asker.shares_process_with(lineage)) {
                     return Err(Refusal::ConsentUnavailable(
-                        "the script that asks cannot answer: answer from the prompt itself or another terminal".to_owned(),
+                        "the script that asks cannot answer: answer from the prompt itself or another terminal"
+                            .to_owned(),
                     ));
                 }
                 Ok("terminal")
@@ -387,8 +397,8 @@ impl Agent {
 fn asks_itself(asker: &Program, answerer: Option<&Program>) -> bool {
     let Some(answerer) = answerer else { return false };
     match (asker, answerer) {
-        (Program::Executable { file: a, .. }, Program::Executable { file: b, .. }) => a.digest == b.digest,
-        (Program::Script { script: a, .. }, Program::Script { script: b, .. }) => a.digest == b.digest,
+        (Program::Executable { file: a, .. }, Program::Executable { file: b, .. })
+        | (Program::Script { script: a, .. }, Program::Script { script: b, .. }) => a.digest == b.digest,
         (a, b) => a.key() == b.key(),
     }
 }

@@ -20,7 +20,12 @@ const MOST_LOG: u64 = 1024 * 1024;
 
 /// The Daypass agent: holds your sign-ins and hands short-lived passes to local programs.
 #[derive(Debug, Parser)]
-#[command(name = "daypass-agent", version, about, after_help = "Example:\n  daypass-agent    run in the foreground; stop with Ctrl-C or: daypass agent stop")]
+#[command(
+    name = "daypass-agent",
+    version,
+    about,
+    after_help = "Example:\n  daypass-agent    run in the foreground; stop with Ctrl-C or: daypass agent stop"
+)]
 struct Arguments {
     /// Go to the background; return when the agent answers
     #[arg(long)]
@@ -74,8 +79,14 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
         return Err((format!("the process cannot be protected: {error}"), None, ExitCode::Internal));
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("DAYPASS_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::from_secs(5)).build();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::from_secs(5)).build();
     let runtime = runtime.map_err(|e| (format!("the runtime cannot start: {e}"), None, ExitCode::Internal))?;
     let result = runtime.block_on(run(Call { managed_dir: arguments.managed_dir.clone() }));
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -40,7 +40,8 @@ struct Stored {
 
 fn public_jwk(key: &SigningKey) -> (String, Value) {
     let point = key.verifying_key().to_encoded_point(false);
-    let (x, y) = (point.x().map(|x| B64.encode(x)).unwrap_or_default(), point.y().map(|y| B64.encode(y)).unwrap_or_default());
+    let (x, y) =
+        (point.x().map(|x| B64.encode(x)).unwrap_or_default(), point.y().map(|y| B64.encode(y)).unwrap_or_default());
     // RFC 7638 §3: the required members in lexicographic order, no white space.
     let kid = B64.encode(Sha256::digest(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes()));
     let jwk = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid, "use": "sig", "alg": "ES256"});
@@ -59,7 +60,13 @@ fn fresh_key(entropy: &dyn Entropy) -> SigningKey {
 
 impl Mint {
     /// Takes the key of this base address from the keychain, or makes one. `lasting` is false with any free port.
-    pub(crate) async fn open(issuer: String, lasting: bool, vault: &Vault, entropy: &dyn Entropy, now: Timestamp) -> Self {
+    pub(crate) async fn open(
+        issuer: String,
+        lasting: bool,
+        vault: &Vault,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Self {
         let stored = if lasting { vault.read(ITEM).await.ok().flatten() } else { None };
         let stored: Option<Stored> = stored.and_then(|secret| serde_json::from_str(secret.expose_secret()).ok());
         let old_key = stored.as_ref().filter(|s| s.version == 1).and_then(|s| {
@@ -123,7 +130,12 @@ impl Mint {
 
 impl Agent {
     /// Mints a token (RFC 9068 §2) for a signed-in account.
-    pub(crate) fn mint(&self, wanted: &Wanted, sign_in: &crate::accounts::SignIn, client_id: &str) -> (SecretString, Timestamp) {
+    pub(crate) fn mint(
+        &self,
+        wanted: &Wanted,
+        sign_in: &crate::accounts::SignIn,
+        client_id: &str,
+    ) -> (SecretString, Timestamp) {
         let now = self.now();
         let expires = now + wanted.resource.lifetime;
         let mut claims = json!({

@@ -76,10 +76,15 @@ impl Profiles {
 
 fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
     let (files, problems) = read_managed(&managed.0, managed.1);
-    let mut diagnostics: Vec<String> = problems.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+    let mut diagnostics: Vec<String> =
+        problems.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
     let mut sources: Vec<Source> = files
         .into_iter()
-        .map(|file| Source { file: file.path.to_string_lossy().into_owned(), kind: SourceKind::Managed, bytes: file.bytes })
+        .map(|file| Source {
+            file: file.path.to_string_lossy().into_owned(),
+            kind: SourceKind::Managed,
+            bytes: file.bytes,
+        })
         .collect();
     match read_user(user) {
         Ok(Some(bytes)) => {
@@ -99,7 +104,8 @@ fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
         hasher.update(line.as_bytes());
     }
     let mut effective = profile::resolve(&sources, env!("CARGO_PKG_VERSION"));
-    let void = effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
+    let void =
+        effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
     effective.rules.void = void.collect();
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));
     Snapshot {

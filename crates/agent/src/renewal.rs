@@ -12,7 +12,9 @@ use crate::{
     store::{AuditEntry, lock},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-use broker::{Account, CachedToken, ExposeSecret, Refusal, Resource, ScopeSet, SecretString, Span, Timestamp, TokenKind};
+use broker::{
+    Account, CachedToken, ExposeSecret, Refusal, Resource, ScopeSet, SecretString, Span, Timestamp, TokenKind,
+};
 use oidc::{OidcError, RefreshError, TokenAnswer, TokenAsk};
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -60,7 +62,8 @@ impl Agent {
         let entry = self.accounts.entry(&need.account.name);
         let _turn = entry.renewing.lock().await;
         if let Some(held) = self.accounts.token(&need.key)
-            && (held.obtained >= arrived || (!need.forced && !need.ahead && held.token.is_fresh(self.now(), need.min_valid)))
+            && (held.obtained >= arrived
+                || (!need.forced && !need.ahead && held.token.is_fresh(self.now(), need.min_valid)))
         {
             return Ok(held.token);
         }
@@ -90,7 +93,8 @@ impl Agent {
             Err((refusal, pause)) => {
                 let now = Instant::now();
                 let until = pause.map(|pause| now + pause);
-                *lock(&entry.failure) = Some(Failure { at: now, target: need.key.target.clone(), refusal: refusal.clone(), until });
+                *lock(&entry.failure) =
+                    Some(Failure { at: now, target: need.key.target.clone(), refusal: refusal.clone(), until });
                 if let Refusal::IssuerUnavailable(why) = refusal {
                     *lock(&entry.unreachable) = Some(why.clone());
                 }
@@ -107,7 +111,11 @@ impl Agent {
         result.map_err(|(refusal, _)| refusal)
     }
 
-    async fn speak_to_issuer(self: &Arc<Self>, entry: &Arc<Entry>, need: &Need) -> Result<CachedToken, (Refusal, Option<Duration>)> {
+    async fn speak_to_issuer(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        need: &Need,
+    ) -> Result<CachedToken, (Refusal, Option<Duration>)> {
         let account = &need.account;
         let own = own_ask(account);
         let wanted_ask = ask_of(account, &need.key);
@@ -231,9 +239,10 @@ impl Agent {
         only_check: bool,
     ) -> Result<CachedToken, Refusal> {
         let id_key = TokenKey { account: account.name.clone(), target: Target::IdToken, scopes: ScopeSet::new() };
-        let id_token = answer.id_token.as_ref().map(|id| {
-            self.hold(id_key.clone(), id.raw.clone(), TokenKind::Id, id.expires_at, ScopeSet::new())
-        });
+        let id_token = answer
+            .id_token
+            .as_ref()
+            .map(|id| self.hold(id_key.clone(), id.raw.clone(), TokenKind::Id, id.expires_at, ScopeSet::new()));
         if key.target == Target::IdToken {
             return id_token.ok_or_else(|| Refusal::InteractionRequired(account.name.clone()));
         }
@@ -251,7 +260,14 @@ impl Agent {
         Ok(self.hold(key, answer.access_token.clone(), TokenKind::Access, answer.expires_at, scopes))
     }
 
-    fn hold(&self, key: TokenKey, value: SecretString, kind: TokenKind, expires_at: Timestamp, scopes: ScopeSet) -> CachedToken {
+    fn hold(
+        &self,
+        key: TokenKey,
+        value: SecretString,
+        kind: TokenKind,
+        expires_at: Timestamp,
+        scopes: ScopeSet,
+    ) -> CachedToken {
         let now = self.now();
         let token = CachedToken { value: Arc::new(value), kind, obtained_at: now, expires_at, scopes };
         let life = now.until(expires_at).as_millis();
@@ -308,7 +324,9 @@ fn carries_audience(token: &SecretString, audience: &str) -> bool {
 fn refusal_of(error: &OidcError, account: &Account, need: &Need) -> (Refusal, Option<Duration>) {
     let refusal = crate::sign_in::refusal_of(error, account, need.resource.as_ref().map(|r| &r.name));
     let pause = match (&refusal, retry_after(error)) {
-        (Refusal::IssuerUnavailable(_), Some(wait)) => Some(Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0).max(1))),
+        (Refusal::IssuerUnavailable(_), Some(wait)) => {
+            Some(Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0).max(1)))
+        }
         (Refusal::IssuerUnavailable(_), None) => Some(FAILURE_PAUSE),
         _ => None,
     };

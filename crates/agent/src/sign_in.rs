@@ -24,11 +24,11 @@ use std::{
 };
 
 /// A sign-in nobody finishes is given up after this.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 /// One started by the command is given up when the command has not asked for so long.
 const UNWATCHED: Duration = Duration::from_secs(75);
 /// How long a finished sign-in can still be asked about.
-const REMEMBERED: Duration = Duration::from_secs(300);
+const REMEMBERED: Duration = Duration::from_mins(5);
 /// Revocation is tried this long at sign-out.
 const REVOCATION_TIME: Duration = Duration::from_secs(10);
 
@@ -67,7 +67,9 @@ pub(crate) struct SignIns {
 impl SignIns {
     /// Whether a sign-in to this account is under way.
     pub(crate) fn is_pending(&self, account: &AccountName) -> bool {
-        lock(&self.attempts).values().any(|a| &a.account.name == account && matches!(*a.outcome.borrow(), Outcome::Pending))
+        lock(&self.attempts)
+            .values()
+            .any(|a| &a.account.name == account && matches!(*a.outcome.borrow(), Outcome::Pending))
     }
 
     fn get(&self, id: &str) -> Option<Arc<Attempt>> {
@@ -129,7 +131,7 @@ impl Attempt {
 fn gave_up(text: &str) -> ErrorBody {
     let mut body = body_of(&Refusal::InvalidRequest(text.to_owned()));
     body.code = Code::LoginRequired;
-    body.error = Code::LoginRequired.error().to_owned();
+    Code::LoginRequired.error().clone_into(&mut body.error);
     body.hint = Some("start again: daypass login".to_owned());
     body
 }
@@ -145,8 +147,9 @@ pub(crate) fn refusal_of(error: &OidcError, account: &Account, resource: Option<
             Some(resource) => Refusal::AudienceMismatch(resource.clone()),
             None => Refusal::IssuerRejected(text),
         },
-        OidcError::AccessDenied(_) => Refusal::IssuerRejected(text),
-        OidcError::Unavailable { .. } | OidcError::Timeout { .. } | OidcError::CaptivePortal { .. } => Refusal::IssuerUnavailable(text),
+        OidcError::Unavailable { .. } | OidcError::Timeout { .. } | OidcError::CaptivePortal { .. } => {
+            Refusal::IssuerUnavailable(text)
+        }
         _ => Refusal::IssuerRejected(text),
     }
 }
@@ -214,7 +217,7 @@ impl Agent {
         lock(&self.sign_ins.attempts).insert(attempt.id.clone(), Arc::clone(&attempt));
         self.serve_sign_in(listening, &attempt);
         let mut state = attempt.state();
-        state.browser_opened = open_browser && self.open_address(&rules, &start);
+        state.browser_opened = open_browser && crate::consents::open_address(&rules, &start);
         state.address = Some(start);
         self.changed("accounts");
         Ok(state)
@@ -333,7 +336,9 @@ impl Agent {
     async fn welcome(self: &Arc<Self>, attempt: &Attempt, entry: &crate::accounts::Entry, signed_in: oidc::SignedIn) {
         let account = &attempt.account;
         let current = self.rules().accounts.get(&account.name).cloned();
-        if !attempt.is_pending() || current.is_none_or(|c| c.issuer != account.issuer || c.client_id != account.client_id) {
+        if !attempt.is_pending()
+            || current.is_none_or(|c| c.issuer != account.issuer || c.client_id != account.client_id)
+        {
             attempt.fail_with(gave_up("the sign-in was given up before it was finished"));
             return;
         }
@@ -370,10 +375,9 @@ impl Agent {
         *lock(&entry.unreachable) = None;
         let (key, resource) = match &attempt.redeem_for {
             Some((key, resource)) => (key.clone(), Some(resource)),
-            None => (
-                TokenKey { account: account.name.clone(), target: Target::Own, scopes: account.scopes.clone() },
-                None,
-            ),
+            None => {
+                (TokenKey { account: account.name.clone(), target: Target::Own, scopes: account.scopes.clone() }, None)
+            }
         };
         if let Err(refusal) = self.hold_answer(account, &key, resource, &tokens, false) {
             tracing::warn!(account = %account.name, %refusal, "the first token cannot be handed out");
@@ -383,7 +387,9 @@ impl Agent {
             notices.push("there is no keychain to keep this sign-in: it ends with the agent".to_owned());
         }
         if !refreshable {
-            notices.push("the issuer gave no refresh token: you will be asked to sign in again when the token ends".to_owned());
+            notices.push(
+                "the issuer gave no refresh token: you will be asked to sign in again when the token ends".to_owned(),
+            );
         }
         attempt.outcome.send_replace(Outcome::SignedIn {
             subject: identity.subject,

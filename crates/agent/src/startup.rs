@@ -126,8 +126,11 @@ pub async fn run(call: Call) -> Result<(), StartError> {
     let authority = agent.address.trim_start_matches("http://").to_owned();
     let on_tcp = Serving::new(Arc::clone(&agent), router.clone(), vec![authority.clone()]);
     let on_socket = Serving::new(Arc::clone(&agent), router, vec![authority, "localhost".to_owned()]);
-    let tasks =
-        [tokio::spawn(on_tcp.tcp(tcp)), tokio::spawn(on_socket.unix(socket)), tokio::spawn(upkeep::run(Arc::clone(&agent)))];
+    let tasks = [
+        tokio::spawn(on_tcp.tcp(tcp)),
+        tokio::spawn(on_socket.unix(socket)),
+        tokio::spawn(upkeep::run(Arc::clone(&agent))),
+    ];
     write_address(&paths, &agent.address).map_err(StartError::Listen)?;
     agent.log(AuditEntry { event: "agent.started", code: "ok".to_owned(), ..AuditEntry::default() });
     tracing::info!(address = agent.address, version = env!("CARGO_PKG_VERSION"), "ready");

@@ -4,7 +4,8 @@ use broker::Timestamp;
 
 /// RFC 3339 in UTC, whole seconds: `2026-01-01T00:00:00Z`.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
-    jiff::Timestamp::from_second(time.as_seconds()).map_or_else(|_| "1970-01-01T00:00:00Z".to_owned(), |t| t.to_string())
+    jiff::Timestamp::from_second(time.as_seconds())
+        .map_or_else(|_| "1970-01-01T00:00:00Z".to_owned(), |t| t.to_string())
 }
 
 /// RFC 3339 in UTC with milliseconds: `2026-01-01T00:00:00.000Z`.

@@ -32,7 +32,7 @@ impl Ports for Trip<'_> {
     }
 
     fn screen_locked(&self) -> bool {
-        self.agent.screen_locked()
+        crate::agent::screen_locked()
     }
 
     fn user_can_write(&self, path: &Path) -> bool {
@@ -83,7 +83,9 @@ impl Ports for Trip<'_> {
         let result = self.agent.renew(need).await;
         // A token at hand that still lives serves while the issuer does not.
         match (&result, self.cached(wanted)) {
-            (Err(Refusal::IssuerUnavailable(_)), Some(token)) if !request.refresh && token.is_fresh(self.now(), request.min_valid) => {
+            (Err(Refusal::IssuerUnavailable(_)), Some(token))
+                if !request.refresh && token.is_fresh(self.now(), request.min_valid) =>
+            {
                 Ok(token)
             }
             _ => result,
@@ -139,7 +141,9 @@ pub(crate) fn shown(program: Option<&Program>, peer: &Peer) -> String {
         Some(Program::Terminal { shell, leader, .. }) => {
             format!("terminal {} ({})", leader.pid, printable(&shell.path.to_string_lossy()))
         }
-        Some(Program::Inline { interpreter }) => format!("{} (no file)", printable(&interpreter.path.to_string_lossy())),
+        Some(Program::Inline { interpreter }) => {
+            format!("{} (no file)", printable(&interpreter.path.to_string_lossy()))
+        }
         Some(program) => cut(&printable(&program.file().path.to_string_lossy())),
         None => format!("unidentified (pid {})", peer.subject.pid),
     }

@@ -20,7 +20,7 @@ const KEEP_EVERY: u64 = 15;
 const MINUTE: u64 = 60;
 /// After a failed renewal ahead of time the next one waits at least this long, doubling.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 const ANCHOR: &str = "audit-anchor";
 
 /// Renewals ahead of time that failed: when to try again.
@@ -121,7 +121,11 @@ impl Agent {
             if sign_in.refresh_token.is_some() && left > 0 && left * 2 < whole.min(3600) {
                 let rules = self.rules();
                 let Some(account) = rules.accounts.get(&entry.name) else { continue };
-                keys.push(TokenKey { account: entry.name.clone(), target: Target::Own, scopes: account.scopes.clone() });
+                keys.push(TokenKey {
+                    account: entry.name.clone(),
+                    target: Target::Own,
+                    scopes: account.scopes.clone(),
+                });
             }
         }
         keys

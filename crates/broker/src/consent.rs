@@ -173,7 +173,13 @@ impl Table {
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] while the program backs off after a no, or has too many questions open.
-    pub fn open(&mut self, ask: Ask, fresh_id: String, wait: Option<Span>, now: Timestamp) -> Result<(Opened, Waiter), Refusal> {
+    pub fn open(
+        &mut self,
+        ask: Ask,
+        fresh_id: String,
+        wait: Option<Span>,
+        now: Timestamp,
+    ) -> Result<(Opened, Waiter), Refusal> {
         self.tidy(now);
         let key = ask.program.key();
         if let Some(back_off) = self.back_off.get(&(key.clone(), ask.resource.clone()))

@@ -67,7 +67,10 @@ pub fn resolve(rules: &Rules, resource: &str, scopes: &ScopeSet) -> Result<Wante
         None => Refusal::ResourceUnknown(resource.to_owned()),
     })?;
     let account = rules.accounts.get(&resource.account).ok_or_else(|| {
-        Refusal::ProfileInvalid(format!("resource {} names account {}, which is not configured", resource.name, resource.account))
+        Refusal::ProfileInvalid(format!(
+            "resource {} names account {}, which is not configured",
+            resource.name, resource.account
+        ))
     })?;
     let scopes = resource
         .scopes_for(scopes)
@@ -199,7 +202,9 @@ fn matches(rule: &PeerRule, facts: &Facts<'_>, program: &Program) -> bool {
         Program::Script { interpreter, script } => (interpreter, Some(script)),
         Program::Inline { .. } | Program::Terminal { .. } => return false,
     };
-    if rule.signer.is_some() || (rule.path.is_none() && rule.script.is_none() && rule.sha256.is_none() && rule.package.is_none()) {
+    if rule.signer.is_some()
+        || (rule.path.is_none() && rule.script.is_none() && rule.sha256.is_none() && rule.package.is_none())
+    {
         return false;
     }
     if rule.script.as_ref() != script.map(|s| &s.path) {

@@ -84,7 +84,9 @@ impl Program {
                 interpreter.path.display(),
                 script.path.display()
             ),
-            Self::Inline { interpreter } => format!("inline:{}:{}", interpreter.digest_hex(), interpreter.path.display()),
+            Self::Inline { interpreter } => {
+                format!("inline:{}:{}", interpreter.digest_hex(), interpreter.path.display())
+            }
             Self::Terminal { tty, leader, .. } => format!("terminal:{tty}:{}:{}", leader.pid, leader.start_time),
         })
     }

@@ -208,7 +208,12 @@ pub struct Consent {
 
 impl Default for Consent {
     fn default() -> Self {
-        Self { idle: Span::hours(12), absolute: Span::hours(12), on_lock: LockRule::Pause, terminal: TerminalRule::Fallback }
+        Self {
+            idle: Span::hours(12),
+            absolute: Span::hours(12),
+            on_lock: LockRule::Pause,
+            terminal: TerminalRule::Fallback,
+        }
     }
 }
 
@@ -255,7 +260,8 @@ impl Rules {
 
     /// The resources of `account` whose tokens come from the issuer's token endpoint, in name order.
     pub fn issuer_resources<'a>(&'a self, account: &'a AccountName) -> impl Iterator<Item = &'a Resource> {
-        self.resources.values().filter(move |r| &r.account == account && r.token == TokenKind::Access && r.consent != ConsentRule::Denied)
+        self.resources
+            .values()
+            .filter(move |r| &r.account == account && r.token == TokenKind::Access && r.consent != ConsentRule::Denied)
     }
 }
-

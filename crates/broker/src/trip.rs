@@ -77,12 +77,22 @@ pub trait Ports: Sync {
     ///
     /// # Errors
     /// Whatever the answer was but yes.
-    fn consent(&self, peer: &Peer, wanted: &Wanted, request: &Request) -> impl Future<Output = Result<Authority, Refusal>> + Send;
+    fn consent(
+        &self,
+        peer: &Peer,
+        wanted: &Wanted,
+        request: &Request,
+    ) -> impl Future<Output = Result<Authority, Refusal>> + Send;
     /// Fetches a new token.
     ///
     /// # Errors
     /// Whatever came back but a token.
-    fn fetch(&self, wanted: &Wanted, request: &Request, peer: &Peer) -> impl Future<Output = Result<CachedToken, Refusal>> + Send;
+    fn fetch(
+        &self,
+        wanted: &Wanted,
+        request: &Request,
+        peer: &Peer,
+    ) -> impl Future<Output = Result<CachedToken, Refusal>> + Send;
     /// Whether the peer is still the same process running the same program.
     fn still_same(&self, peer: &Peer) -> impl Future<Output = bool> + Send;
     /// Whether the yes still stands; marks a grant as used.

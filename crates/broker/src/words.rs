@@ -356,13 +356,24 @@ mod tests {
 
     #[test]
     fn issuers_are_kept_to_the_letter_and_refused_when_odd() {
-        for text in ["https://login.example.com", "https://a.example/realms/x/", "http://127.0.0.1:4010", "http://[::1]:1/x"]
+        for text in
+            ["https://login.example.com", "https://a.example/realms/x/", "http://127.0.0.1:4010", "http://[::1]:1/x"]
         {
             assert_eq!(text.parse::<Issuer>().unwrap().as_str(), text);
         }
         for text in [
-            "", "login.example.com", "http://login.example.com", "https://", "https:///x", "https://a?x", "https://a#x",
-            "https://u@a", "https://a/{tenantid}/v2.0", "http://127.0.0.1.evil.example", "http://localhost.evil", "https://a b",
+            "",
+            "login.example.com",
+            "http://login.example.com",
+            "https://",
+            "https:///x",
+            "https://a?x",
+            "https://a#x",
+            "https://u@a",
+            "https://a/{tenantid}/v2.0",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil",
+            "https://a b",
         ] {
             assert!(text.parse::<Issuer>().is_err(), "{text:?} must be refused");
         }

@@ -72,7 +72,12 @@ impl<S: Read + Write> Client<S> {
         self.exchange("POST", path, Some(&body))
     }
 
-    fn exchange<A: DeserializeOwned>(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<A, ClientError> {
+    fn exchange<A: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<A, ClientError> {
         debug_assert!(path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic()));
         let mut message = Vec::with_capacity(256 + body.map_or(0, <[u8]>::len));
         write!(message, "{method} {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n")?;
@@ -107,7 +112,8 @@ impl<S: Read + Write> Client<S> {
                             return Err(ClientError::Protocol("unexpected transfer coding".to_owned()));
                         }
                         if header.name.eq_ignore_ascii_case("content-length") {
-                            length = std::str::from_utf8(header.value).ok().and_then(|v| v.trim().parse::<usize>().ok());
+                            length =
+                                std::str::from_utf8(header.value).ok().and_then(|v| v.trim().parse::<usize>().ok());
                         }
                     }
                     let length = match (status, length) {

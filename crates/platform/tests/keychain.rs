@@ -2,6 +2,7 @@
 //!
 //! The test starts itself again inside `dbus-run-session`, with a home and a runtime directory that are thrown away.
 #![cfg(all(target_os = "linux", feature = "keychain"))]
+#![allow(clippy::unwrap_used)]
 
 use broker::{
     ExposeSecret as _, SecretString,

@@ -1,5 +1,6 @@
 //! Who the peer is, tried with real processes: scripts, copies, deleted and replaced files, forks, namespaces, terminals.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "peers"))]
+#![allow(clippy::unwrap_used)]
 
 use broker::{Peer, Program};
 use platform::peer::{FirstParty, Lookup, LookupError};
@@ -99,14 +100,14 @@ impl Room {
     }
 
     fn accept(&self) -> UnixStream {
-        accept_within(&self.unix, |listener| listener.accept().map(|(stream, _)| stream), |l, on| l.set_nonblocking(on))
+        accept_within(&self.unix, |listener| listener.accept().map(|(stream, _)| stream), UnixListener::set_nonblocking)
     }
 
     fn accept_tcp(&self) -> (TcpStream, SocketAddr, SocketAddr) {
         let stream = accept_within(
             &self.tcp,
             |listener| listener.accept().map(|(stream, _)| stream),
-            |l, on| l.set_nonblocking(on),
+            TcpListener::set_nonblocking,
         );
         let (local, remote) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
         (stream, local, remote)

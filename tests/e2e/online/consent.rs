@@ -123,22 +123,18 @@ fn a_question_opens_one_window_and_is_not_asked_again_for_a_while() {
 
 #[test]
 fn nobody_to_ask_means_no_at_once() {
-    let world = World::new(Options { nobody: true, ..Options::default() });
-    // Signing in needs the browser: it is driven by hand through the printed address in `sign_in`; here nobody is
-    // signed in, and that is told first.
-    world.daypass(&["token", "payments"]).fails(4);
-    let mut world = world;
-    let profile = std::fs::read_to_string(world.home.path().join("home/.config/daypass/profile.toml")).unwrap();
-    world.home.write_profile(&format!("{profile}{}", e2e::world::browser_command(&world.home)));
-    world.agent.stop();
-    world.agent.restart();
-    world.sign_in();
-    world.home.write_profile(&profile);
-    e2e::until("the profile without a browser to be in force", Duration::from_secs(10), || {
-        let output = world.daypass(&["token", "payments", "--wait", "30s", "--format", "json"]);
-        assert!(output.took < Duration::from_secs(35));
-        (output.code == 5).then_some(())
-    });
+    let world = World::signed_in(Options::default());
+    // Somebody was there for the sign-in; now the profile names no browser any more, and there is no display.
+    let changes = || world.rows(&["audit"]).iter().filter(|line| line["event"] == "profile.changed").count();
+    let before = changes();
+    let file = world.home.path().join("home/.config/daypass/profile.toml");
+    let profile = std::fs::read_to_string(file).unwrap();
+    world.home.write_profile(&profile.replace(&e2e::world::browser_command(&world.home), ""));
+    e2e::until("the new profile", Duration::from_secs(10), || (changes() > before).then_some(()));
+    let output = world.daypass(&["token", "payments", "--wait", "30s"]);
+    assert!(output.fails(5).contains("consent_unavailable"), "{output:?}");
+    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+    world.daypass(&["token", "payments"]).fails(5);
 }
 
 #[test]

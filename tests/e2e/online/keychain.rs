@@ -41,7 +41,7 @@ fn without_a_keychain_tokens_stay_in_memory_and_the_agent_says_so() {
     let mut world = World::new(Options::default());
     let login = world.daypass(&["login", "corp"]);
     login.ok();
-    assert!(login.stderr.contains("memory"), "said at sign-in: {}", login.stderr);
+    assert!(login.stderr.contains("there is no keychain"), "said at sign-in: {}", login.stderr);
     let status = world.status();
     assert_eq!(status["keychain"]["state"], "memory", "{status}");
     assert_eq!(status["accounts"][0]["durable"], false);

@@ -11,25 +11,42 @@ fn sha256(file: &std::path::Path) -> String {
     output.split_whitespace().next().unwrap().trim_start_matches('\\').to_owned()
 }
 
-fn managed(peer: &str) -> Options {
-    Options {
-        managed: Some(format!(
-            "version = 1\nname = \"Example Corp\"\n\n[resources.payments]\nconsent = \"preapproved\"\npeers = [{peer}]\n"
-        )),
-        ..Options::default()
-    }
+/// A managed layer with an account and a resource of its own: what the user's layer describes cannot be preapproved.
+fn managed(peer: &str) -> World {
+    let text = format!(
+        r#"version = 1
+name = "Example Corp"
+
+[accounts.it]
+issuer = "ISSUER"
+client_id = "daypass"
+redirect_uri = ["http://127.0.0.1/callback"]
+scopes = ["openid"]
+
+[resources.wages]
+account = "it"
+token = "access"
+audience = "https://payments.example.com"
+request = "resource"
+scopes = ["payments.read"]
+consent = "preapproved"
+peers = [{peer}]
+"#
+    );
+    let world = World::new(Options { managed: Some(text), ..Options::default() });
+    world.daypass(&["login", "it"]).ok();
+    world
 }
 
 #[test]
 fn a_listed_program_is_not_asked_and_others_are() {
     let me = std::env::current_exe().unwrap();
-    let world =
-        World::signed_in(managed(&format!("{{ path = {:?}, sha256 = {:?} }}", me.display().to_string(), sha256(&me))));
+    let world = managed(&format!("{{ path = {:?}, sha256 = {:?} }}", me.display().to_string(), sha256(&me)));
     let windows = world.windows();
-    world.daypass(&["token", "payments"]).ok();
+    world.daypass(&["token", "wages"]).ok();
     assert_eq!(world.windows(), windows, "no question");
     let other = world.home.script("other");
-    world.home.run(&other, &["token", "payments"], "", Duration::from_secs(30)).fails(6);
+    world.home.run(&other, &["token", "wages"], "", Duration::from_secs(30)).fails(6);
     let status = world.status();
     assert_eq!(
         (status["test_policy"].as_bool(), status["profile"]["name"].as_str()),
@@ -40,8 +57,8 @@ fn a_listed_program_is_not_asked_and_others_are() {
 #[test]
 fn a_path_the_user_can_write_needs_a_digest() {
     let me = std::env::current_exe().unwrap();
-    let world = World::signed_in(managed(&format!("{{ path = {:?} }}", me.display().to_string())));
-    world.daypass(&["token", "payments"]).fails(6);
+    let world = managed(&format!("{{ path = {:?} }}", me.display().to_string()));
+    world.daypass(&["token", "wages"]).fails(6);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! From what the agent knows to what a page shows.
 
 use super::views::{
-    AccountRow, AccountState, ActivityPage, ActivityRow, Ask, Asker, ConsentPage, DecidedPage, Decision, Fact, GrantRow,
-    GrantsPage, HomePage, Kind, Long, QuestionRow, SignInDonePage, SignInFailedPage, Tone, When, ago, event_in_words,
-    for_the_next, in_words, why_in_words,
+    AccountRow, AccountState, ActivityPage, ActivityRow, Ask, Asker, ConsentPage, DecidedPage, Decision, Fact,
+    GrantRow, GrantsPage, HomePage, Kind, Long, QuestionRow, SignInDonePage, SignInFailedPage, Tone, When, ago,
+    event_in_words, for_the_next, in_words, why_in_words,
 };
 use crate::{
     agent::Agent,
@@ -96,13 +96,20 @@ fn unusual(agent: &Agent, question: &Question) -> Vec<String> {
 }
 
 /// An open question.
-pub(super) fn question(agent: &Agent, question: &Question, digest: String, page_token: String, too_quick: bool) -> ConsentPage {
+pub(super) fn question(
+    agent: &Agent,
+    question: &Question,
+    digest: String,
+    page_token: String,
+    too_quick: bool,
+) -> ConsentPage {
     let rules = agent.rules();
     let now = agent.now();
     let resource = rules.resources.get(&question.ask.resource);
     let choices = question.choices(resource.is_none_or(|r| r.sensitive));
     let today = now + Span::hours(12).min(rules.consent.absolute);
-    let mut facts = vec![Fact { label: "SHA-256 of the file".to_owned(), value: question.ask.program.file().digest_hex() }];
+    let mut facts =
+        vec![Fact { label: "SHA-256 of the file".to_owned(), value: question.ask.program.file().digest_hex() }];
     if question.waiting() > 1 {
         facts.push(Fact { label: "Calls waiting".to_owned(), value: question.waiting().to_string() });
     }
@@ -247,10 +254,15 @@ pub(super) fn activity(agent: &Agent, query: String) -> Result<ActivityPage, Sto
             break;
         }
         let time = times::parse(&line.time).unwrap_or(now);
-        let outcome = match (line.code.as_str(), line.event.as_str()) {
-            ("ok", _) => Tone::Good,
-            ("consent_required", _) => Tone::Waiting,
-            (_, "consent.denied") => Tone::Refused,
+        let outcome = match line.code.as_str() {
+            "ok" => Tone::Good,
+            "consent_required" => Tone::Waiting,
+            "internal" | "profile_invalid" => Tone::Bad,
+            "issuer_unavailable"
+            | "issuer_rejected"
+            | "keychain_locked"
+            | "keychain_unavailable"
+            | "peer_unidentified" => Tone::Warning,
             _ => Tone::Refused,
         };
         rows.push(ActivityRow {
@@ -258,7 +270,7 @@ pub(super) fn activity(agent: &Agent, query: String) -> Result<ActivityPage, Sto
             what,
             outcome,
             why: why_in_words(&line.code),
-            program: line.program.as_deref().map(|p| Long::name(p.rsplit('/').next().unwrap_or(p))),
+            program: line.program.as_deref().map(Long::path),
             service: line.resource.clone(),
             account: line.account.clone(),
         });

@@ -33,14 +33,17 @@ pub(crate) fn router() -> Router<Arc<Agent>> {
         .route("/grants/{id}/revoke", post(revoke))
         .route("/accounts/{name}/sign-in", post(sign_in))
         .route("/accounts/{name}/sign-out", post(sign_out))
-        .route("/assets/style.css", get(|h: HeaderMap, a: App| asset(h, a, "text/css; charset=utf-8", STYLE)))
-        .route("/assets/consent.js", get(|h: HeaderMap, a: App| asset(h, a, "text/javascript; charset=utf-8", CONSENT_JS)))
-        .route("/assets/home.js", get(|h: HeaderMap, a: App| asset(h, a, "text/javascript; charset=utf-8", HOME_JS)))
-        .route("/assets/mark.svg", get(|h: HeaderMap, a: App| asset(h, a, "image/svg+xml", MARK)))
+        .route("/assets/style.css", get(|h: HeaderMap, State(a): App| async move { asset(&h, &a, "text/css; charset=utf-8", STYLE) }))
+        .route(
+            "/assets/consent.js",
+            get(|h: HeaderMap, State(a): App| async move { asset(&h, &a, "text/javascript; charset=utf-8", CONSENT_JS) }),
+        )
+        .route("/assets/home.js", get(|h: HeaderMap, State(a): App| async move { asset(&h, &a, "text/javascript; charset=utf-8", HOME_JS) }))
+        .route("/assets/mark.svg", get(|h: HeaderMap, State(a): App| async move { asset(&h, &a, "image/svg+xml", MARK) }))
 }
 
-async fn asset(headers: HeaderMap, State(agent): App, kind: &'static str, text: &'static str) -> Response<Body> {
-    if !crate::server::page_read(&headers, &agent.address) {
+fn asset(headers: &HeaderMap, agent: &Agent, kind: &'static str, text: &'static str) -> Response<Body> {
+    if !crate::server::page_read(headers, &agent.address) {
         return plain(StatusCode::FORBIDDEN);
     }
     let mut response = Response::new(Body::from(text));
@@ -100,7 +103,13 @@ async fn activity(
         return constant();
     }
     let Some(pairs) = crate::server::pairs(raw.unwrap_or_default().as_bytes()) else {
-        return message(StatusCode::BAD_REQUEST, "That search cannot be read", "The address is not valid.", "Nothing has changed.", "Go back and try other words.");
+        return message(
+            StatusCode::BAD_REQUEST,
+            "That search cannot be read",
+            "The address is not valid.",
+            "Nothing has changed.",
+            "Go back and try other words.",
+        );
     };
     let wanted: String = pairs.into_iter().find(|(n, _)| n == "q").map(|(_, v)| v).unwrap_or_default();
     match build::activity(&agent, wanted.chars().take(100).collect()) {
@@ -176,7 +185,13 @@ fn bad_form(error: FormError) -> Response<Body> {
         FormError::Malformed => StatusCode::BAD_REQUEST,
         FormError::Body(error) => StatusCode::from_u16(error.0.code.status()).unwrap_or(StatusCode::BAD_REQUEST),
     };
-    message(status, "That did not work", "The form could not be read.", "Nothing has changed.", "Go back, load the page again and choose once more.")
+    message(
+        status,
+        "That did not work",
+        "The form could not be read.",
+        "Nothing has changed.",
+        "Go back, load the page again and choose once more.",
+    )
 }
 
 fn stale() -> Response<Body> {
@@ -205,7 +220,8 @@ async fn answer(
     let Some(served) = agent.take_form(&visitor, &format!("consent/{id}"), field(&fields, "page_token")) else {
         return stale();
     };
-    if served.digest != field(&fields, "digest") || agent.consents.get(&id).is_some_and(|q| digest(&q) != served.digest) {
+    if served.digest != field(&fields, "digest") || agent.consents.get(&id).is_some_and(|q| digest(&q) != served.digest)
+    {
         return stale();
     }
     if served.at.elapsed() < ARMING {
@@ -224,7 +240,13 @@ async fn answer(
                 via: Some("page".to_owned()),
                 ..AuditEntry::default()
             });
-            message(StatusCode::FORBIDDEN, "That is not possible", &sentence(&refusal.to_string()), "Nothing was decided.", "Choose another answer, or do nothing: then the program gets nothing.")
+            message(
+                StatusCode::FORBIDDEN,
+                "That is not possible",
+                &sentence(&refusal.to_string()),
+                "Nothing was decided.",
+                "Choose another answer, or do nothing: then the program gets nothing.",
+            )
         }
     }
 }
@@ -235,10 +257,14 @@ fn sentence(text: &str) -> String {
 }
 
 /// What every other form has in common: a visitor, a readable form, an unspent token.
-async fn home_form(agent: &Arc<Agent>, connection: &Connection, request: Request<Body>) -> Result<(), Response<Body>> {
-    let visitor = writer(agent, request.headers(), connection).await.ok_or_else(constant)?;
-    let fields = form(request).await.map_err(bad_form)?;
-    agent.take_form(&visitor, "home", field(&fields, "page_token")).map(|_| ()).ok_or_else(stale)
+/// Returns the answer when one of them is missing.
+async fn refused_form(agent: &Arc<Agent>, connection: &Connection, request: Request<Body>) -> Option<Response<Body>> {
+    let Some(visitor) = writer(agent, request.headers(), connection).await else { return Some(constant()) };
+    match form(request).await {
+        Ok(fields) if agent.take_form(&visitor, "home", field(&fields, "page_token")).is_some() => None,
+        Ok(_) => Some(stale()),
+        Err(error) => Some(bad_form(error)),
+    }
 }
 
 async fn revoke(
@@ -247,7 +273,7 @@ async fn revoke(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Err(response) = home_form(&agent, &connection, request).await {
+    if let Some(response) = refused_form(&agent, &connection, request).await {
         return response;
     }
     let id = id.parse().map(GrantId);
@@ -264,7 +290,7 @@ async fn sign_in(
     Path(name): Path<String>,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Err(response) = home_form(&agent, &connection, request).await {
+    if let Some(response) = refused_form(&agent, &connection, request).await {
         return response;
     }
     let rules = agent.rules();
@@ -302,7 +328,7 @@ async fn sign_out(
     Path(name): Path<String>,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Err(response) = home_form(&agent, &connection, request).await {
+    if let Some(response) = refused_form(&agent, &connection, request).await {
         return response;
     }
     let rules = agent.rules();

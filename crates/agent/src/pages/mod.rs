@@ -10,13 +10,7 @@ pub(crate) mod views;
 
 pub(crate) use handlers::router;
 
-use crate::{
-    agent::Agent,
-    random,
-    server::Connection,
-    sign_in::Outcome,
-    store::lock,
-};
+use crate::{agent::Agent, random, server::Connection, sign_in::Outcome, store::lock};
 use askama::Template;
 use axum::{
     body::Body,
@@ -32,9 +26,9 @@ use std::{
 };
 use views::{CONSTANT_PAGE, DONE_STYLE, MessagePage, Tone};
 
-const TICKET_LIFE: Duration = Duration::from_secs(120);
-const SESSION_LIFE: Duration = Duration::from_secs(8 * 3600);
-const TOKEN_LIFE: Duration = Duration::from_secs(30 * 60);
+const TICKET_LIFE: Duration = Duration::from_mins(2);
+const SESSION_LIFE: Duration = Duration::from_hours(8);
+const TOKEN_LIFE: Duration = Duration::from_mins(30);
 /// An answer sooner than this after its page decides nothing.
 const ARMING: Duration = Duration::from_secs(1);
 const MOST: usize = 1000;
@@ -44,7 +38,9 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'sel
 /// The policy of the sign-in's last page: one style, known by its hash, and nothing else.
 static DONE_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(DONE_STYLE.as_bytes()));
-    format!("default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
 });
 
 struct Ticket {

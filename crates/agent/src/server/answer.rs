@@ -139,7 +139,9 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
         Refusal::AccountUnknown(_) => "see the configured accounts: daypass accounts".to_owned(),
         Refusal::ResourceUnknown(_) => "see the configured resources: daypass resources".to_owned(),
         Refusal::ScopeNotAllowed { .. } => "see what a resource allows: daypass resources".to_owned(),
-        Refusal::LoginRequired(account) | Refusal::InteractionRequired(account) => format!("run: daypass login {account}"),
+        Refusal::LoginRequired(account) | Refusal::InteractionRequired(account) => {
+            format!("run: daypass login {account}")
+        }
         Refusal::ConsentRequired { consent_id, .. } => {
             format!("answer in the window that opened, or run: daypass approve {consent_id}; then ask again")
         }
@@ -157,9 +159,13 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
         Refusal::AudienceMismatch(_) => "check audience and request of this resource in the profile".to_owned(),
         Refusal::ResourceNotAllowed(_) => "ask whoever looks after the profile".to_owned(),
         Refusal::IssuerUnavailable(_) => "check the network connection and try again".to_owned(),
-        Refusal::IssuerRejected(_) => "check the account's client_id and redirect_uri with whoever runs the issuer".to_owned(),
+        Refusal::IssuerRejected(_) => {
+            "check the account's client_id and redirect_uri with whoever runs the issuer".to_owned()
+        }
         Refusal::KeychainLocked => "unlock the keychain and try again".to_owned(),
-        Refusal::KeychainUnavailable(_) => "start the keychain service, or sign in again with: daypass login".to_owned(),
+        Refusal::KeychainUnavailable(_) => {
+            "start the keychain service, or sign in again with: daypass login".to_owned()
+        }
         Refusal::ProfileInvalid(_) => "see what is wrong: daypass profile show".to_owned(),
         Refusal::WrongAccount(_) => "sign in again and choose the other account: daypass login".to_owned(),
         _ => return None,
@@ -168,17 +174,17 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
 
 /// A refusal, or a plain code, as an answer of the API.
 #[derive(Debug)]
-pub(crate) struct ApiError(pub(crate) ErrorBody);
+pub(crate) struct ApiError(pub(crate) Box<ErrorBody>);
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        Self(body_of(&refusal))
+        Self(Box::new(body_of(&refusal)))
     }
 }
 
 impl ApiError {
     pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
-        Self(ErrorBody::of(code, text.into()))
+        Self(Box::new(ErrorBody::of(code, text.into())))
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {

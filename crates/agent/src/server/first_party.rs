@@ -41,6 +41,7 @@ type Answer = Result<Response<Body>, ApiError>;
 /// Longest a listing waits for news.
 const LONGEST_POLL: u64 = 55;
 
+#[allow(clippy::unnecessary_wraps, reason = "every handler here answers with it")]
 fn ok<T: serde::Serialize>(value: &T) -> Answer {
     Ok(json(StatusCode::OK, value))
 }
@@ -127,7 +128,11 @@ fn keychain_status(agent: &Agent) -> KeychainStatus {
     state
 }
 
-pub(crate) async fn account_status(agent: &Arc<Agent>, account: &Account, snapshot: &crate::profiles::Snapshot) -> AccountStatus {
+pub(crate) async fn account_status(
+    agent: &Arc<Agent>,
+    account: &Account,
+    snapshot: &crate::profiles::Snapshot,
+) -> AccountStatus {
     let sign_in = agent.sign_in_of(account).await;
     let entry = agent.accounts.entry(&account.name);
     let pending = agent.sign_ins.is_pending(&account.name);
@@ -183,7 +188,7 @@ pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Peer
             now: agent.now(),
             min_valid: broker::Span::seconds(0),
             refresh: false,
-            screen_locked: agent.screen_locked(),
+            screen_locked: crate::agent::screen_locked(),
             user_can_write: &platform::managed::user_can_write,
         };
         let access = match broker::decide(&facts) {
@@ -358,13 +363,17 @@ fn program_of(key: &str) -> String {
 
 /// Whether a grant still yields tokens.
 pub(crate) fn stands(grant: &Grant, rules: &Rules, now: Timestamp) -> bool {
-    rules.resources.get(&grant.resource).is_some_and(|r| r.account == grant.account && grant.stands(now, idle_limit(rules, r)))
+    rules
+        .resources
+        .get(&grant.resource)
+        .is_some_and(|r| r.account == grant.account && grant.stands(now, idle_limit(rules, r)))
 }
 
 /// `GET /v1/grants`.
 pub(super) async fn grants(State(agent): App) -> Answer {
     let (rules, now) = (agent.rules(), agent.now());
-    let all: Vec<GrantInfo> = agent.store.all_grants().iter().filter(|g| stands(g, &rules, now)).map(grant_info).collect();
+    let all: Vec<GrantInfo> =
+        agent.store.all_grants().iter().filter(|g| stands(g, &rules, now)).map(grant_info).collect();
     ok(&all)
 }
 
@@ -414,7 +423,9 @@ pub(super) async fn audit(State(agent): App, RawQuery(raw): RawQuery) -> Answer 
     let pairs = query(raw.as_deref(), &["after", "since", "limit", "wait"])?;
     let since = pairs.iter().find(|(n, _)| n == "since").map(|(_, v)| v);
     let since = since
-        .map(|text| times::parse(text).ok_or_else(|| ApiError::new(Code::InvalidRequest, "since must be an RFC 3339 time")))
+        .map(|text| {
+            times::parse(text).ok_or_else(|| ApiError::new(Code::InvalidRequest, "since must be an RFC 3339 time"))
+        })
         .transpose()?
         .map(times::rfc3339_millis);
     let after = i64::try_from(number(&pairs, "after")?.unwrap_or(0)).unwrap_or(i64::MAX);
@@ -436,7 +447,7 @@ pub(super) async fn audit(State(agent): App, RawQuery(raw): RawQuery) -> Answer 
 pub(super) async fn verify_audit(State(agent): App) -> Answer {
     let anchor = agent.read_anchor().await;
     let agent = Arc::clone(&agent);
-    let verdict = tokio::task::spawn_blocking(move || agent.store.verify_audit(anchor)).await;
+    let verdict = tokio::task::spawn_blocking(move || agent.store.verify_audit(anchor.as_ref())).await;
     match verdict {
         Ok(verdict) => ok(&verdict?),
         Err(_) => Err(ApiError::new(Code::Internal, "the log could not be read")),
@@ -465,7 +476,8 @@ impl Drop for Attached {
 
 /// `GET /v1/events` (server-sent events): `requests`, `accounts`, `grants`, `profile`, `audit` when one changed.
 pub(super) async fn events(State(agent): App, Extension(peer): Extension<Peer>) -> Response<Body> {
-    let desktop = peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()));
+    let desktop =
+        peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()));
     let attached = desktop.then(|| {
         agent.desktops.fetch_add(1, Ordering::Relaxed);
         Attached(Arc::clone(&agent))
@@ -505,6 +517,6 @@ pub(super) async fn open(State(agent): App, Extension(peer): Extension<Peer>, re
     }
     let rules = agent.rules();
     let address = agent.ticket_address(&path);
-    let browser_opened = asked.open_browser && agent.open_address(&rules, &address);
+    let browser_opened = asked.open_browser && crate::consents::open_address(&rules, &address);
     ok(&Opened { address, browser_opened })
 }

@@ -70,7 +70,9 @@ fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
     if request.version != Some(1) {
         return Err(Refused::Malformed);
     }
-    let all = |name: &str| request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value).collect::<Vec<_>>();
+    let all = |name: &str| {
+        request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value).collect::<Vec<_>>()
+    };
     let host = match all("host").as_slice() {
         [host] => *host,
         _ => return Err(Refused::Malformed),
@@ -89,7 +91,9 @@ fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
     if !hosts.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(host)) {
         return Err(Refused::WrongHost);
     }
-    for once in ["origin", "cookie", "content-type", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "authorization"] {
+    for once in
+        ["origin", "cookie", "content-type", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "authorization"]
+    {
         if all(once).len() > 1 {
             return Err(Refused::Malformed);
         }
@@ -104,7 +108,8 @@ fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
     match (all("transfer-encoding").as_slice(), all("content-length").as_slice()) {
         ([], []) => Ok(Body::Length(0)),
         ([], [length]) => {
-            let digits = std::str::from_utf8(length).ok().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
+            let digits =
+                std::str::from_utf8(length).ok().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
             let digits = digits.ok_or(Refused::Malformed)?;
             match digits.parse::<u64>() {
                 Ok(length) if length <= BODY_LIMIT => Ok(Body::Length(length)),

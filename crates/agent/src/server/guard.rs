@@ -29,10 +29,8 @@ pub(crate) fn api(headers: &HeaderMap) -> Result<(), ApiError> {
 /// A page, an asset or a page's own question: navigations by the person and our own pages only.
 pub(crate) fn page_read(headers: &HeaderMap, base: &str) -> bool {
     let site = matches!(text(headers, "sec-fetch-site"), None | Some("none" | "same-origin"));
-    let dest = matches!(
-        text(headers, "sec-fetch-dest"),
-        None | Some("document" | "empty" | "style" | "script" | "image")
-    );
+    let dest =
+        matches!(text(headers, "sec-fetch-dest"), None | Some("document" | "empty" | "style" | "script" | "image"));
     let origin = text(headers, "origin").is_none_or(|origin| origin == base);
     site && dest && origin
 }
@@ -95,7 +93,10 @@ pub(crate) async fn body(request: Request<Body>) -> Result<Bytes, ApiError> {
 /// `unsupported_media_type`, `invalid_request` and those of [`body`].
 pub(crate) async fn json<T: serde::de::DeserializeOwned>(request: Request<Body>) -> Result<T, ApiError> {
     let kind = text(request.headers(), "content-type").unwrap_or_default().to_ascii_lowercase();
-    let exact = matches!(kind.as_str(), "application/json" | "application/json; charset=utf-8" | "application/json;charset=utf-8");
+    let exact = matches!(
+        kind.as_str(),
+        "application/json" | "application/json; charset=utf-8" | "application/json;charset=utf-8"
+    );
     if !exact {
         return Err(ApiError::new(Code::UnsupportedMediaType, "the body must be application/json"));
     }

@@ -85,7 +85,9 @@ impl Serving {
             let lookup = Arc::clone(&serving.agent.lookup);
             let uid = tokio::task::spawn_blocking(move || lookup.uid_of_tcp(local, remote)).await;
             match uid {
-                Ok(Ok((uid, _))) if uid == serving.agent.uid => serving.serve(shared, Side::Tcp { local, remote }).await,
+                Ok(Ok((uid, _))) if uid == serving.agent.uid => {
+                    serving.serve(shared, Side::Tcp { local, remote }).await;
+                }
                 other => serving.turn_away(other.ok().and_then(Result::ok).map(|(uid, _)| uid)),
             }
         });
@@ -115,7 +117,11 @@ impl Serving {
         {
             let mut open = lock(&self.open);
             if open.len() >= MOST_CONNECTIONS {
-                let waiting = open.iter().filter(|(_, (s, _))| !s.is_busy()).min_by_key(|(_, (s, _))| s.opened).map(|(id, _)| *id);
+                let waiting = open
+                    .iter()
+                    .filter(|(_, (s, _))| !s.is_busy())
+                    .min_by_key(|(_, (s, _))| s.opened)
+                    .map(|(id, _)| *id);
                 match waiting.and_then(|id| open.remove(&id)) {
                     Some((_, task)) => task.abort(),
                     None => return,

@@ -42,10 +42,7 @@ pub(crate) fn router(agent: &Arc<Agent>) -> Router {
     let peers = Router::new()
         .route("/v1/token", post(token::issue))
         .route("/v1/session", get(token::session).delete(token::end_session));
-    let api = peers
-        .merge(first_party)
-        .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(programs_only));
+    let api = peers.merge(first_party).method_not_allowed_fallback(no_method).layer(middleware::from_fn(programs_only));
     Router::new()
         .merge(api)
         .route("/.well-known/jwks.json", get(jwks))
@@ -98,7 +95,11 @@ async fn first_party_only(
 }
 
 fn refuse_outsider(agent: &Agent, peer: &Peer, uri: &Uri) {
-    tracing::info!(path = uri.path(), pid = peer.instance.pid, "a program that is not ours asked for what only ours may");
+    tracing::info!(
+        path = uri.path(),
+        pid = peer.instance.pid,
+        "a program that is not ours asked for what only ours may"
+    );
     agent.log(crate::store::AuditEntry {
         event: "access.refused",
         code: Code::NotFirstParty.as_str().to_owned(),

@@ -75,7 +75,8 @@ async fn refused_early(agent: &Arc<Agent>, connection: &Connection, error: ApiEr
         Ok(peer) => Some(shown(peer.program.as_ref(), &peer)),
         Err(_) => None,
     };
-    let entry = AuditEntry { event: "token.refused", code: error.0.code.as_str().to_owned(), program, ..AuditEntry::default() };
+    let entry =
+        AuditEntry { event: "token.refused", code: error.0.code.as_str().to_owned(), program, ..AuditEntry::default() };
     match agent.store.append(entry, times::rfc3339_millis(agent.now())) {
         Ok(_) => error.into_response(),
         Err(error) => ApiError::from(error).into_response(),
@@ -92,7 +93,8 @@ fn parse(wire: TokenRequest) -> Result<trip::Request, ApiError> {
     if wire.resource.is_empty() || wire.resource.len() > 2048 || wire.resource.chars().any(char::is_control) {
         return Err(invalid("resource must be a name or an audience of 1 to 2048 characters"));
     }
-    let scopes: ScopeSet = wire.scope.as_deref().unwrap_or_default().parse().map_err(|e: broker::WordError| invalid(&e.to_string()))?;
+    let scopes: ScopeSet =
+        wire.scope.as_deref().unwrap_or_default().parse().map_err(|e: broker::WordError| invalid(&e.to_string()))?;
     if wire.wait.is_some_and(|wait| wait > 120) {
         return Err(invalid("wait must be at most 120 seconds"));
     }
@@ -131,7 +133,11 @@ fn answer(agent: &Agent, issued: &trip::Issued) -> TokenAnswer {
 }
 
 /// The session of a peer over TCP, and the cookie to set when it is new.
-fn cookie_session(agent: &Agent, headers: &HeaderMap, program: &Program) -> Result<(Session, Option<String>), ApiError> {
+fn cookie_session(
+    agent: &Agent,
+    headers: &HeaderMap,
+    program: &Program,
+) -> Result<(Session, Option<String>), ApiError> {
     let name = cookie_name(agent);
     let now = agent.now();
     let shown = guard::read_cookie(headers, &name).map_err(|()| {
@@ -150,8 +156,11 @@ fn cookie_session(agent: &Agent, headers: &HeaderMap, program: &Program) -> Resu
         }
         // A cookie shown by another program is refused and ends the session.
         agent.store.end_session(&session.hash)?;
-        agent.end_questions("session_invalid", |q| q.ask.anchor == broker::consent::Anchor::Session(session.hash.clone()));
-        return Err(ApiError::from(Refusal::SessionInvalid).with_hint("this cookie belongs to another program: empty the cookie jar"));
+        agent.end_questions("session_invalid", |q| {
+            q.ask.anchor == broker::consent::Anchor::Session(session.hash.clone())
+        });
+        return Err(ApiError::from(Refusal::SessionInvalid)
+            .with_hint("this cookie belongs to another program: empty the cookie jar"));
     }
     let value = random::capability(agent.entropy.as_ref());
     let session = Session { hash: random::hash(&value), program: program.key(), expires: now + SESSION };
@@ -172,7 +181,8 @@ fn all_cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
 fn session_until(agent: &Agent, headers: &HeaderMap, peer: &Peer) -> Option<(String, String)> {
     let value = guard::read_cookie(headers, &cookie_name(agent)).ok().flatten()?;
     let session = agent.store.session(&random::hash(&value), agent.now()).ok().flatten()?;
-    (peer.program.as_ref().map(Program::key) == Some(session.program)).then(|| (session.hash, times::rfc3339(session.expires)))
+    (peer.program.as_ref().map(Program::key) == Some(session.program))
+        .then(|| (session.hash, times::rfc3339(session.expires)))
 }
 
 /// `GET /v1/session`.

@@ -155,7 +155,8 @@ async fn start(
     Extension(_): Extension<Connection>,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let by_person = matches!(headers.get("sec-fetch-site").map(HeaderValue::as_bytes), None | Some(b"none" | b"same-origin"));
+    let by_person =
+        matches!(headers.get("sec-fetch-site").map(HeaderValue::as_bytes), None | Some(b"none" | b"same-origin"));
     let fits = |known: &mut Option<String>| by_person && known.as_deref() == Some(ticket.as_str());
     let address = {
         let mut known = lock(&scene.attempt.ticket);
@@ -171,7 +172,8 @@ async fn start(
     };
     let value = random::capability(scene.agent.entropy.as_ref());
     *lock(&scene.attempt.cookie) = Some(random::hash(&value));
-    let cookie = format!("{}={value}; HttpOnly; SameSite=Lax; Path={}; Max-Age=600", scene.cookie_name, scene.cookie_path);
+    let cookie =
+        format!("{}={value}; HttpOnly; SameSite=Lax; Path={}; Max-Age=600", scene.cookie_name, scene.cookie_path);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(header::LOCATION, address);

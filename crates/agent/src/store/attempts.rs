@@ -30,7 +30,13 @@ impl Store {
     }
 
     /// Sets how often this refresh token was used without a durable answer; zero forgets it.
-    pub(crate) fn set_attempts(&self, account: &str, fingerprint: &str, uses: u32, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn set_attempts(
+        &self,
+        account: &str,
+        fingerprint: &str,
+        uses: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let connection = lock(&self.connection);
         if uses == 0 {
             connection.execute("DELETE FROM attempts WHERE account = ?1", [account])?;

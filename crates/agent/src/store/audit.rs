@@ -159,13 +159,14 @@ impl Store {
     }
 
     /// Reads the whole chain and compares it with the anchored head, where there is one.
-    pub(crate) fn verify_audit(&self, anchor: Option<(i64, String)>) -> Result<AuditVerdict, StoreError> {
+    pub(crate) fn verify_audit(&self, anchor: Option<&(i64, String)>) -> Result<AuditVerdict, StoreError> {
         let connection = lock(&self.connection);
         let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         let (mut lines, mut prev, mut expected) = (0, GENESIS.to_owned(), 1);
-        let mut anchored = anchor.as_ref().is_none_or(|(seq, _)| *seq == 0);
-        let broken = |at, lines, detail: &str| AuditVerdict { ok: false, lines, broken_at: Some(at), detail: detail.to_owned() };
+        let mut anchored = anchor.is_none_or(|(seq, _)| *seq == 0);
+        let broken =
+            |at, lines, detail: &str| AuditVerdict { ok: false, lines, broken_at: Some(at), detail: detail.to_owned() };
         while let Some(row) = rows.next()? {
             let Ok(line) = read(row) else { return Ok(broken(expected, lines, "a line cannot be read")) };
             if line.seq != expected {
@@ -174,12 +175,16 @@ impl Store {
             if line.prev != prev || hash_of(&line) != line.hash {
                 return Ok(broken(line.seq, lines, "a line was changed"));
             }
-            if let Some((seq, hash)) = &anchor
+            if let Some((seq, hash)) = anchor
                 && *seq == line.seq
             {
                 anchored = *hash == line.hash;
                 if !anchored {
-                    return Ok(broken(line.seq, lines, "the log is not the one whose head is anchored in the keychain"));
+                    return Ok(broken(
+                        line.seq,
+                        lines,
+                        "the log is not the one whose head is anchored in the keychain",
+                    ));
                 }
             }
             lines += 1;

@@ -5,8 +5,9 @@ use broker::{Choice, Grant, GrantId, ProgramKey, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 pub(super) fn load(connection: &Connection) -> Result<Vec<Grant>, StoreError> {
-    let mut statement = connection
-        .prepare("SELECT id, program, account, resource, scopes, choice, created, last_used, until FROM grants ORDER BY id")?;
+    let mut statement = connection.prepare(
+        "SELECT id, program, account, resource, scopes, choice, created, last_used, until FROM grants ORDER BY id",
+    )?;
     let rows = statement.query_map([], |row| Ok(read(row)))?;
     let mut grants = Vec::new();
     for row in rows {

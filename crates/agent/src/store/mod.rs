@@ -86,25 +86,24 @@ impl Store {
         let grants = grants::load(&connection)?;
         let head = audit::load_head(&connection)?;
         let (lines, _) = tokio::sync::watch::channel(head.seq);
-        Ok(Self { connection: Mutex::new(connection), grants: Mutex::new(grants), head: Mutex::new(head), lines, installation })
+        Ok(Self {
+            connection: Mutex::new(connection),
+            grants: Mutex::new(grants),
+            head: Mutex::new(head),
+            lines,
+            installation,
+        })
     }
 
     /// The sign-in known to exist for an account: issuer, client and subject.
     pub(crate) fn known_sign_in(&self, account: &str) -> Result<Option<KnownSignIn>, StoreError> {
         let connection = lock(&self.connection);
-        let mut statement = connection.prepare_cached("SELECT issuer, client_id, subject FROM sign_ins WHERE account = ?1")?;
+        let mut statement =
+            connection.prepare_cached("SELECT issuer, client_id, subject FROM sign_ins WHERE account = ?1")?;
         let mut rows = statement.query([account])?;
         rows.next()?
             .map(|row| Ok(KnownSignIn { issuer: row.get(0)?, client_id: row.get(1)?, subject: row.get(2)? }))
             .transpose()
-    }
-
-    /// Every account a sign-in is known for.
-    pub(crate) fn known_accounts(&self) -> Result<Vec<String>, StoreError> {
-        let connection = lock(&self.connection);
-        let mut statement = connection.prepare_cached("SELECT account FROM sign_ins ORDER BY account")?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Notes that a sign-in exists.

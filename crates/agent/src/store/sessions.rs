@@ -28,7 +28,8 @@ impl Store {
     /// Finds a session that has not ended.
     pub(crate) fn session(&self, hash: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let connection = lock(&self.connection);
-        let mut statement = connection.prepare_cached("SELECT program, expires FROM sessions WHERE hash = ?1 AND expires > ?2")?;
+        let mut statement =
+            connection.prepare_cached("SELECT program, expires FROM sessions WHERE hash = ?1 AND expires > ?2")?;
         let mut rows = statement.query(params![hash, now.as_millis()])?;
         Ok(rows
             .next()?

@@ -6,7 +6,9 @@ fn open(dir: &Path, test: bool) -> Store {
 }
 
 fn line(store: &Store, event: &'static str) {
-    store.append(AuditEntry { event, code: "ok".into(), ..AuditEntry::default() }, "2026-01-01T00:00:00.000Z".into()).unwrap();
+    store
+        .append(AuditEntry { event, code: "ok".into(), ..AuditEntry::default() }, "2026-01-01T00:00:00.000Z".into())
+        .unwrap();
 }
 
 fn grant(program: &str, scopes: &str) -> Grant {
@@ -37,9 +39,9 @@ fn the_chain_shows_edits_holes_and_a_cut_end() {
             line(&store, event);
         }
         let anchor = Some(store.head());
-        assert!(store.verify_audit(anchor.clone()).unwrap().ok);
+        assert!(store.verify_audit(anchor.as_ref()).unwrap().ok);
         lock(&store.connection).execute(edit, []).unwrap();
-        let verdict = store.verify_audit(anchor).unwrap();
+        let verdict = store.verify_audit(anchor.as_ref()).unwrap();
         assert_eq!((verdict.ok, verdict.broken_at), (false, Some(at)), "{edit}");
     }
 }

@@ -14,7 +14,16 @@ pub(crate) fn file(path: &str, digest: u8) -> FileIdentity {
 
 fn peer(program: Option<Program>) -> Peer {
     let instance = ProcessInstance { pid: 100, start_time: 7 };
-    Peer { uid: 1, instance, subject: instance, session_leader: None, program, first_party: false, started_by: None, package: None }
+    Peer {
+        uid: 1,
+        instance,
+        subject: instance,
+        session_leader: None,
+        program,
+        first_party: false,
+        started_by: None,
+        package: None,
+    }
 }
 
 fn tool() -> Program {
@@ -150,7 +159,11 @@ fn without_a_yes_somebody_is_asked_and_with_one_not() {
             Case { scope: "admin", ..given("read", Choice::Always) },
             Decision::Deny(Refusal::ScopeNotAllowed { resource: "payments".parse().unwrap(), scope: "admin".into() }),
         ),
-        ("not identified", Case { peer: peer(None), ..given("read", Choice::Always) }, Decision::Deny(Refusal::PeerUnidentified)),
+        (
+            "not identified",
+            Case { peer: peer(None), ..given("read", Choice::Always) },
+            Decision::Deny(Refusal::PeerUnidentified),
+        ),
         (
             "the profile says no",
             given("read", Choice::Always).change(|r| r.consent = ConsentRule::Denied),
@@ -168,8 +181,7 @@ fn without_a_yes_somebody_is_asked_and_with_one_not() {
 
 #[test]
 fn preapproval_means_the_program_itself() {
-    let script =
-        || Program::Script { interpreter: file("/usr/bin/python3", 3), script: file("/opt/app/run.py", 4) };
+    let script = || Program::Script { interpreter: file("/usr/bin/python3", 3), script: file("/opt/app/run.py", 4) };
     let path = |p: &str| PeerRule { path: Some(p.into()), ..PeerRule::default() };
     let yes = Decision::Fetch(Authority::Preapproved);
     let no = Decision::AskConsent;
@@ -177,7 +189,13 @@ fn preapproval_means_the_program_itself() {
         ("its path", path("/usr/bin/tool"), tool(), false, &yes),
         ("its path, but the user can write there", path("/usr/bin/tool"), tool(), true, &no),
         ("its path and digest", PeerRule { sha256: Some([1; 32]), ..path("/usr/bin/tool") }, tool(), true, &yes),
-        ("its path and another digest", PeerRule { sha256: Some([9; 32]), ..path("/usr/bin/tool") }, tool(), false, &no),
+        (
+            "its path and another digest",
+            PeerRule { sha256: Some([9; 32]), ..path("/usr/bin/tool") },
+            tool(),
+            false,
+            &no,
+        ),
         ("another path", path("/usr/bin/other"), tool(), false, &no),
         ("an interpreter's path does not approve its scripts", path("/usr/bin/python3"), script(), false, &no),
         (
@@ -188,8 +206,20 @@ fn preapproval_means_the_program_itself() {
             &yes,
         ),
         ("an empty rule", PeerRule::default(), tool(), false, &no),
-        ("a signer means nothing here", PeerRule { signer: Some("x".into()), ..path("/usr/bin/tool") }, tool(), false, &no),
-        ("a package that is not its own", PeerRule { package: Some("deb:x".into()), ..path("/usr/bin/tool") }, tool(), false, &no),
+        (
+            "a signer means nothing here",
+            PeerRule { signer: Some("x".into()), ..path("/usr/bin/tool") },
+            tool(),
+            false,
+            &no,
+        ),
+        (
+            "a package that is not its own",
+            PeerRule { package: Some("deb:x".into()), ..path("/usr/bin/tool") },
+            tool(),
+            false,
+            &no,
+        ),
         (
             "nobody is an inline command",
             path("/usr/bin/python3"),

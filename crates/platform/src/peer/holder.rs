@@ -4,7 +4,7 @@
 //! holders (a forked child, a passed descriptor) are none.
 //! Limit: a process that hides its files, and a descriptor on its way inside a message, are not seen.
 
-use super::proc::{Proc, Process};
+use super::proc::{self, Proc, Process};
 use rustix::{
     fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw},
     io::Errno,
@@ -24,13 +24,14 @@ pub(super) fn sole_holder(proc: &Proc, inode: u64) -> Result<Process, &'static s
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(|_| "the processes cannot be listed")?;
         let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(process) = proc.process(pid) else { continue };
-        let Ok(descriptors) = process.open_descriptors() else { continue };
-        if holds(&descriptors, &wanted) && holder.replace(process).is_some() {
+        let Ok(directory) = proc.directory(pid) else { continue };
+        let Ok(descriptors) = proc::open_descriptors(&directory) else { continue };
+        if holds(&descriptors, &wanted) && holder.replace((pid, directory)).is_some() {
             return Err("several processes hold its connection");
         }
     }
-    holder.ok_or("no process that can be read holds its connection")
+    let (pid, directory) = holder.ok_or("no process that can be read holds its connection")?;
+    Process::open(pid, directory).map_err(|_| "the process is gone")
 }
 
 /// Whether this process has the socket open now.

@@ -35,8 +35,7 @@ impl super::Lookup {
         let mut next = pid;
         let mut session = None;
         for _ in 0..MOST {
-            let Ok(process) = proc.process(next) else { return Lineage::default() };
-            let Ok(facts) = process.facts() else { return Lineage::default() };
+            let Ok((process, facts)) = proc.process(next) else { return Lineage::default() };
             let session = *session.get_or_insert(facts.session);
             if lineage.chain.is_empty() {
                 lineage.terminal = facts.terminal != 0;
@@ -64,7 +63,8 @@ impl super::Lookup {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::peer::{FirstParty, Lookup};

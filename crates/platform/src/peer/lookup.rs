@@ -27,6 +27,7 @@ use std::{
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// How many forks a subshell may be away from the shell a person types into.
@@ -77,8 +78,10 @@ impl Lookup {
         if uid != self.uid {
             return Err(LookupError::OtherUser { uid });
         }
-        let process = self.proc().and_then(|proc| proc.process(pid).map_err(|_| "the process is gone"));
-        process.and_then(|process| self.peer(&process, true)).map_err(|reason| self.unidentified(reason))
+        let process = self.proc().and_then(|proc| proc.process(pid));
+        process
+            .and_then(|(process, facts)| self.peer(&process, &facts, true))
+            .map_err(|reason| self.unidentified(reason))
     }
 
     /// User id and socket inode at the other end of a TCP connection; `local` is the agent's address, `remote` the peer's.
@@ -106,7 +109,7 @@ impl Lookup {
         if !process.belongs_to(self.uid) {
             return Err("the process that holds its connection is another user's");
         }
-        let peer = self.peer(&process, false)?;
+        let peer = self.peer(&process, &process.facts()?, false)?;
         if holder::still_holds(&process, inode) { Ok(peer) } else { Err("the process let go of its connection") }
     }
 
@@ -116,8 +119,9 @@ impl Lookup {
 
     /// Whether the peer is still what it was: the same living process, attributed alike, running the same file.
     pub fn recheck(&self, peer: &Peer) -> bool {
-        let now = self.proc().and_then(|proc| proc.process(peer.instance.pid).map_err(|_| "the process is gone"));
-        now.and_then(|process| self.peer(&process, peer.first_party)).is_ok_and(|now| is_same(&now, peer))
+        let now = self.proc().and_then(|proc| proc.process(peer.instance.pid));
+        now.and_then(|(process, facts)| self.peer(&process, &facts, peer.first_party))
+            .is_ok_and(|now| is_same(&now, peer))
     }
 
     /// [`Self::recheck`], and the same process is still the sole holder of the connection.
@@ -127,11 +131,10 @@ impl Lookup {
 
     /// Why this peer has no program; `None` when it has one now. For the log; slow enough to be asked only then.
     pub fn why_unidentified(&self, peer: &Peer) -> Option<&'static str> {
-        let subject = self.proc().and_then(|proc| proc.process(peer.subject.pid).map_err(|_| "the process is gone"));
-        match subject {
+        match self.proc().and_then(|proc| proc.process(peer.subject.pid)) {
             Err(reason) => Some(reason),
             Ok(_) if peer.first_party && peer.subject == peer.instance => Some("its parent cannot be told"),
-            Ok(process) => process.facts().and_then(|facts| self.program(&process, &facts)).err(),
+            Ok((process, facts)) => self.program(&process, &facts).err(),
         }
     }
 
@@ -141,12 +144,11 @@ impl Lookup {
         self.packages.look_up(path)
     }
 
-    fn peer(&self, process: &Process, on_user_socket: bool) -> Result<Peer, Reason> {
+    fn peer(&self, process: &Process, facts: &Facts, on_user_socket: bool) -> Result<Peer, Reason> {
         let proc = self.proc()?;
-        let facts = process.facts()?;
         let file = if proc.shares_namespaces(process) { self.executable(process).ok() } else { None };
         let role = file.as_ref().filter(|_| on_user_socket).and_then(|(file, _)| self.first_party.role(file));
-        let instance = process.instance(&facts);
+        let instance = process.instance(facts);
         let mut peer = Peer {
             uid: self.uid,
             instance,
@@ -159,17 +161,17 @@ impl Lookup {
         };
         if role == Some(Role::Command) {
             // Without a parent that can be told the question is nobody's: no program, and no other subject.
-            if let Some((parent, parent_facts)) = self.parent(process, &facts) {
+            if let Some((parent, parent_facts)) = self.parent(process, facts) {
                 peer.subject = parent.instance(&parent_facts);
                 peer.program = self.program(&parent, &parent_facts).ok().map(demote_own_command(&self.first_party));
                 self.surroundings(&mut peer, &parent_facts);
-                if process.facts()? != facts {
+                if process.facts()? != *facts {
                     return Err("its parent ended while it was looked at");
                 }
             }
         } else {
-            peer.program = file.and_then(|(file, state)| self.program_of(process, &facts, file, &state).ok());
-            self.surroundings(&mut peer, &facts);
+            peer.program = file.and_then(|(file, state)| self.program_of(process, facts, file, &state).ok());
+            self.surroundings(&mut peer, facts);
         }
         peer.package = peer.program.as_ref().and_then(|program| self.packages.known(&program.file().path));
         Ok(peer)
@@ -179,24 +181,24 @@ impl Lookup {
     fn surroundings(&self, peer: &mut Peer, facts: &Facts) {
         peer.session_leader =
             if facts.session == peer.subject.pid { Some(peer.subject) } else { self.leader(facts.session) };
-        let starter = self.proc().ok().filter(|_| facts.parent != 0).and_then(|proc| proc.process(facts.parent).ok());
-        peer.started_by = starter.and_then(|starter| starter.name());
+        peer.started_by = match facts.parent {
+            0 => None,
+            parent => self.proc().and_then(|proc| proc.process(parent)).map(|(_, facts)| facts.name).ok(),
+        };
     }
 
     fn leader(&self, session: u32) -> Option<ProcessInstance> {
-        let leader = self.proc().ok()?.process(session).ok()?;
-        let facts = leader.facts().ok()?;
+        let (leader, facts) = self.proc().ok()?.process(session).ok()?;
         (facts.session == session).then(|| leader.instance(&facts))
     }
 
     /// The living parent, if it is an ordinary process of this user in our namespaces.
-    fn parent(&self, process: &Process, facts: &Facts) -> Option<(Process, Facts)> {
+    fn parent(&self, process: &Process, facts: &Facts) -> Option<(Arc<Process>, Facts)> {
         if facts.parent <= 1 {
             return None;
         }
         let proc = self.proc().ok()?;
-        let parent = proc.process(facts.parent).ok()?;
-        let parent_facts = parent.facts().ok()?;
+        let (parent, parent_facts) = proc.process(facts.parent).ok()?;
         let is_ours = parent.belongs_to(self.uid) && proc.shares_namespaces(&parent);
         // The number was not given to another process meanwhile: the child still names it as its parent.
         let is_parent = process.facts().is_ok_and(|now| now.parent == facts.parent);
@@ -304,8 +306,7 @@ impl Lookup {
         let Ok(proc) = self.proc() else { return false };
         let mut facts = facts.clone();
         for _ in 0..DEEPEST_SUBSHELL {
-            let Ok(parent) = proc.process(facts.parent) else { return false };
-            let Ok(above) = parent.facts() else { return false };
+            let Ok((parent, above)) = proc.process(facts.parent) else { return false };
             let is_fork = facts.arguments_at != 0
                 && (above.arguments_at, above.session, above.terminal)
                     == (facts.arguments_at, facts.session, facts.terminal)

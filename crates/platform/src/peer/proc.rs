@@ -1,7 +1,8 @@
 //! One process, read through an open `/proc/PID` directory.
 //!
 //! Invariant: the open directory belongs to one process for ever: when that process is gone the kernel answers `ESRCH`,
-//! even if its number was given to another. So all facts read through one [`Process`] are of one process.
+//! even if its number was given to another. So all facts read through one [`Process`] are of one process, and one that
+//! was kept open can be asked again as if it were opened anew.
 //! Limit: a process may execute another program between two facts; whoever combines facts checks that.
 
 use super::files::State;
@@ -11,14 +12,18 @@ use rustix::{
     io::Errno,
 };
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
+/// Most processes kept open: peers, their parents and session leaders come back.
+const MOST_KEPT: usize = 64;
 /// Longest path the kernel gives out, and a little more.
 const PATH_ROOM: usize = 4200;
 /// Most bytes of a command line that are read.
@@ -34,6 +39,7 @@ type Link = [u8; 40];
 pub(super) struct Proc {
     root: OwnedFd,
     namespaces: [Link; 4],
+    kept: Mutex<HashMap<u32, Arc<Process>>>,
 }
 
 /// What `/proc/PID/stat` says, as far as it is needed.
@@ -45,6 +51,8 @@ pub(super) struct Facts {
     pub(super) start_time: u64,
     /// Where its arguments lie in memory; 0 when that is hidden. Equal to the parent's only after a fork without exec.
     pub(super) arguments_at: u64,
+    /// Its short name, made fit to be shown: at most 64 characters, none of them a control character.
+    pub(super) name: String,
 }
 
 /// A process that was there when it was opened.
@@ -52,26 +60,50 @@ pub(super) struct Facts {
 pub(super) struct Process {
     pub(super) pid: u32,
     directory: OwnedFd,
+    status: OwnedFd,
 }
 
 impl Proc {
     pub(super) fn open() -> Result<Self, Errno> {
         let root = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let own = Process { pid: std::process::id(), directory: open_directory(root.as_fd(), "self")? };
+        let own = Process::open(std::process::id(), open_directory(root.as_fd(), "self")?)?;
         let mut namespaces = [[0; 40]; 4];
         for (link, name) in namespaces.iter_mut().zip(NAMESPACES) {
             *link = own.link(name)?;
         }
-        Ok(Self { root, namespaces })
+        Ok(Self { root, namespaces, kept: Mutex::default() })
     }
 
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
-    pub(super) fn process(&self, pid: u32) -> Result<Process, Errno> {
+    /// The directory of a process, for a look at it without keeping it.
+    pub(super) fn directory(&self, pid: u32) -> Result<OwnedFd, Errno> {
         let mut digits = [0_u8; 10];
-        Ok(Process { pid, directory: open_directory(self.root(), decimal(pid, &mut digits))? })
+        open_directory(self.root(), decimal(pid, &mut digits))
+    }
+
+    /// The living process of this number, and its facts now.
+    pub(super) fn process(&self, pid: u32) -> Result<(Arc<Process>, Facts), &'static str> {
+        const GONE: &str = "the process is gone";
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).cloned();
+        if let Some(process) = kept
+            && let Ok(facts) = process.facts()
+        {
+            return Ok((process, facts));
+        }
+        let process = Arc::new(Process::open(pid, self.directory(pid).map_err(|_| GONE)?).map_err(|_| GONE)?);
+        let facts = process.facts()?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.retain(|_, process| process.facts().is_ok());
+        }
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(pid, Arc::clone(&process));
+        Ok((process, facts))
     }
 
     /// Whether files, sockets, users and process numbers mean the same to this process as to us.
@@ -82,6 +114,11 @@ impl Proc {
 
 fn open_directory(at: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
     openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The open files of the process of this directory.
+pub(super) fn open_descriptors(directory: &OwnedFd) -> Result<OwnedFd, Errno> {
+    openat(directory, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn decimal(number: u32, digits: &mut [u8; 10]) -> &str {
@@ -98,6 +135,12 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &str {
 }
 
 impl Process {
+    /// The process of this open directory.
+    pub(super) fn open(pid: u32, directory: OwnedFd) -> Result<Self, Errno> {
+        let status = openat(&directory, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { pid, directory, status })
+    }
+
     fn link(&self, name: &str) -> Result<Link, Errno> {
         let mut link = [0; 40];
         readlinkat_raw(&self.directory, name, &mut link[..])?;
@@ -126,22 +169,19 @@ impl Process {
     /// Parent, session, terminal and start time.
     pub(super) fn facts(&self) -> Result<Facts, &'static str> {
         let mut buffer = [0; 2048];
-        let length = self.read("stat", &mut buffer).map_err(|_| "the process is gone")?;
+        let length = rustix::io::pread(&self.status, &mut buffer[..], 0).map_err(|_| "the process is gone")?;
         parse_stat(&buffer[..length]).ok_or("its process status cannot be understood")
     }
 
-    /// Its short name, made fit to be shown: at most 64 characters, none of them a control character.
-    pub(super) fn name(&self) -> Option<String> {
-        let mut buffer = [0; 256];
-        let length = self.read("comm", &mut buffer).ok()?;
-        let text = String::from_utf8_lossy(&buffer[..length]);
-        let shown =
-            text.trim_end_matches('\n').chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect();
-        Some(shown)
-    }
-
-    /// Whether its real, effective, saved and file-system user are all `uid`.
+    /// Whether it is this user's own: its real, effective, saved and file-system user.
+    ///
+    /// To a user who is not root the owner procfs shows says so: it is the effective user of a dumpable process, and the
+    /// kernel lets nobody but root read the executable of one whose other users differ. Root may read all, so for root
+    /// every one is compared.
     pub(super) fn belongs_to(&self, uid: u32) -> bool {
+        if uid != 0 {
+            return statat(&self.directory, "stat", AtFlags::empty()).is_ok_and(|stat| stat.st_uid == uid);
+        }
         let mut buffer = [0; 4096];
         let Ok(length) = self.read("status", &mut buffer) else { return false };
         let mut lines = buffer[..length].split(|&byte| byte == b'\n');
@@ -206,7 +246,7 @@ impl Process {
     }
 
     pub(super) fn open_descriptors(&self) -> Result<OwnedFd, Errno> {
-        openat(&self.directory, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        open_descriptors(&self.directory)
     }
 
     pub(super) fn instance(&self, facts: &Facts) -> ProcessInstance {
@@ -230,11 +270,17 @@ pub(super) fn path_of_open(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
     path_of(CWD, &format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 /// `proc_pid_stat(5)`. The name in parentheses is the process's own choice, so fields are counted from the last `)`.
 fn parse_stat(bytes: &[u8]) -> Option<Facts> {
     let end = bytes.iter().rposition(|&byte| byte == b')')?;
+    let start = bytes.iter().position(|&byte| byte == b'(')?;
     let text = std::str::from_utf8(&bytes[end + 1..]).ok()?;
-    let mut facts = Facts { parent: 0, session: 0, terminal: 0, start_time: 0, arguments_at: 0 };
+    let name = shown(bytes.get(start + 1..end)?);
+    let mut facts = Facts { parent: 0, session: 0, terminal: 0, start_time: 0, arguments_at: 0, name };
     let mut seen = 0;
     for (field, word) in (3..).zip(text.split_ascii_whitespace()) {
         match field {
@@ -262,6 +308,7 @@ mod tests {
             let facts = parse_stat(&line(name)).unwrap();
             let read = (facts.parent, facts.session, facts.terminal, facts.start_time);
             assert_eq!(read, (5, 6, 34816, 4242), "{name:?}");
+            assert_eq!(facts.name, name.replace('\n', "?"));
         }
         for bad in ["", "7 (sh", "7 (sh) S", "7 (sh) S x 7 6 0 7 4 1 2 3 4 5 6 7 8 20 0 1 0 4242", "7 (sh) S 5 7 6 0"] {
             assert_eq!(parse_stat(bad.as_bytes()), None, "{bad:?}");
@@ -271,8 +318,9 @@ mod tests {
     #[test]
     fn our_own_process_reads_as_itself() {
         let proc = Proc::open().unwrap();
-        let own = proc.process(std::process::id()).unwrap();
-        let facts = own.facts().unwrap();
+        let (own, facts) = proc.process(std::process::id()).unwrap();
+        let (again, _) = proc.process(std::process::id()).unwrap();
+        assert!(Arc::ptr_eq(&own, &again), "it is kept open");
         assert_eq!(facts.parent, std::os::unix::process::parent_id());
         assert!(facts.start_time > 0 && own.belongs_to(crate::own_uid()) && !own.belongs_to(crate::own_uid() + 1));
         assert!(proc.shares_namespaces(&own));

@@ -188,6 +188,10 @@ impl HomePage {
         &self.grants[..self.grants.len().min(5)]
     }
 
+    fn settings(&self) -> Tone {
+        if self.locked { Tone::Bad } else { Tone::Warning }
+    }
+
     fn support_link(&self) -> Option<&str> {
         self.support_url.as_deref().filter(|url| url.starts_with("https://") || url.starts_with("mailto:"))
     }
