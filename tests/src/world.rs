@@ -24,7 +24,7 @@ pub struct Options {
     pub nobody: bool,
     /// How the provider is set up.
     pub provider: provider::Setup,
-    /// Text of a managed layer for `--managed-dir`; the word `ISSUER` in it becomes the provider's.
+    /// Text of a managed layer for `--managed-dir`; the words `ISSUER` and `HOME` in it are replaced.
     pub managed: Option<String>,
     /// Text added to the user layer; the word `ISSUER` in it becomes the provider's.
     pub more_profile: String,
@@ -58,7 +58,9 @@ impl World {
         home.write_profile(&format!("{}{browser}{more}", profile(&provider.issuer, free_port())));
         let managed = options.managed.map(|text| {
             let folder = home.folder("managed");
-            home.write("managed/10-test.toml", &text.replace("ISSUER", &provider.issuer), 0o644);
+            let text = text.replace("ISSUER", &provider.issuer);
+            let text = text.replace("HOME", &home.path().join("home").display().to_string());
+            home.write("managed/10-test.toml", &text, 0o644);
             folder
         });
         let agent = Agent::start(&home, managed);

@@ -384,7 +384,9 @@ impl Agent {
         }
         let mut notices = Vec::new();
         if !durable {
-            notices.push("there is no keychain to keep this sign-in: it ends with the agent".to_owned());
+            notices.push(
+                "there is no keychain to keep this sign-in: it is in memory only and ends with the agent".to_owned(),
+            );
         }
         if !refreshable {
             notices.push(

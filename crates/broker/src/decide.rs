@@ -34,11 +34,12 @@ pub struct CachedToken {
 }
 
 impl CachedToken {
-    /// Whether enough life is left to hand it out: `min_valid`, at least 60 s; of a token that lives less than twice
-    /// that, half its life.
+    /// Whether enough life is left to hand it out: `min_valid`, at least 60 s. Of a token that never had so much, half
+    /// its life has to do: a new one would be no better.
     pub fn is_fresh(&self, now: Timestamp, min_valid: Span) -> bool {
-        let half_life = self.obtained_at.until(self.expires_at).as_seconds() / 2;
-        let needed = min_valid.max(LEAST_LIFE).as_seconds().min(half_life.max(1));
+        let whole = self.obtained_at.until(self.expires_at).as_seconds();
+        let wanted = min_valid.max(LEAST_LIFE).as_seconds();
+        let needed = if whole > wanted { wanted } else { (whole / 2).max(1) };
         now.until(self.expires_at).as_seconds() >= needed
     }
 }

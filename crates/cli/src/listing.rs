@@ -64,7 +64,7 @@ fn render_status(status: &Status, now: i64) -> String {
         let _ = writeln!(text, "notice: {}", clean(notice));
     }
     if !status.accounts.is_empty() {
-        let mut table = Table::new(&["ACCOUNT", "STATE", "WHO", "ENDS", "ISSUER"]);
+        let mut table = Table::new(&["ACCOUNT", "STATE", "WHO", "TOKEN ENDS", "ISSUER"]);
         for account in &status.accounts {
             table.row([&account.name, &words(account), who(account), &ends(account, now), &account.issuer]);
         }
@@ -101,7 +101,7 @@ pub(crate) fn accounts(form: Form) -> Outcome {
         say("daypass: no account is configured");
     } else {
         let now = time::now();
-        let mut table = Table::new(&["NAME", "STATE", "WHO", "ENDS", "ISSUER", "CLIENT", "FROM"]);
+        let mut table = Table::new(&["NAME", "STATE", "WHO", "TOKEN ENDS", "ISSUER", "CLIENT", "FROM"]);
         for account in &accounts {
             let AccountStatus { name, issuer, client_id, origin, .. } = account;
             table.row([name, &words(account), who(account), &ends(account, now), issuer, client_id, origin]);

@@ -61,7 +61,7 @@ pub fn read_managed(dir: &Path, _: Owner) -> (Vec<ManagedFile>, Vec<ManagedProbl
 ///
 /// For uid 0, who can change everything, it means: something on the way is not root's, or group or others may write to it.
 /// A path that cannot be looked at counts as writable. Stricter than asked for in one point: every directory above
-/// counts, not the parent alone.
+/// counts, not the parent alone, unless its sticky bit keeps the entry from being replaced.
 #[cfg(unix)]
 pub fn user_can_write(path: &Path) -> bool {
     unix::can_write(path)
@@ -200,7 +200,21 @@ mod unix {
 
     pub(super) fn can_write(path: &Path) -> bool {
         let Ok(real) = std::fs::canonicalize(path) else { return true };
-        real.ancestors().any(one_can_be_written)
+        let steps: Vec<&Path> = real.ancestors().collect();
+        steps.iter().enumerate().any(|(above, step)| {
+            let kept = above >= 2 && is_kept_by_sticky(step, steps[above - 1]);
+            !kept && one_can_be_written(step)
+        })
+    }
+
+    /// Whether a directory anybody may write to still keeps this entry of it: sticky, and neither is the user's.
+    fn is_kept_by_sticky(directory: &Path, entry: &Path) -> bool {
+        let (Ok(directory), Ok(entry)) = (std::fs::symlink_metadata(directory), std::fs::symlink_metadata(entry))
+        else {
+            return false;
+        };
+        let foreign = |facts: &Metadata| facts.uid() == 0 || (own_uid() != 0 && facts.uid() != own_uid());
+        directory.mode() & 0o1000 != 0 && foreign(&directory) && foreign(&entry)
     }
 
     fn one_can_be_written(path: &Path) -> bool {

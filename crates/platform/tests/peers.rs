@@ -214,9 +214,9 @@ fn a_name_full_of_brackets_changes_nothing() {
     assert!(comm.starts_with(b") R 1 1"), "the fixture sets its name: {comm:?}");
     assert_eq!(peer.program.as_ref().unwrap().file().path, tool);
     assert!(room.lookup.recheck(&peer));
-    let inner = format!("$0 = \") R 1 1 \\x1b[1m\"; system {{$ENV{{INNER}}}} 'tool', '-e', $ENV{{TEXT}};");
+    let inner = "$0 = \") R 1 1 \\x1b[1m\"; system {$ENV{INNER}} 'tool', '-e', $ENV{TEXT};";
     let (_child, _stream, peer) =
-        room.meet(perl(&tool, &inner).env("INNER", &tool).env("TEXT", dial()).env("DAYPASS", &daypass));
+        room.meet(perl(&tool, inner).env("INNER", &tool).env("TEXT", dial()).env("DAYPASS", &daypass));
     assert_eq!(peer.started_by.as_deref(), Some(") R 1 1 ?[1m"));
 }
 
@@ -534,6 +534,22 @@ fn other_users_and_other_namespaces_are_strangers() {
             Err(error) => assert!(matches!(error, LookupError::OtherUser { .. }), "{flag}: {error}"),
         }
     }
+}
+
+#[test]
+fn a_process_that_hides_itself_is_not_identified() {
+    if is_root() {
+        println!("SKIPPED a_process_that_hides_itself_is_not_identified: root reads hidden processes too");
+        return;
+    }
+    let room = Room::new();
+    let tool = room.copy_perl("tool");
+    // prctl(PR_SET_DUMPABLE, 0); its number differs between architectures.
+    let number = if cfg!(target_arch = "x86_64") { 157 } else { 167 };
+    let (_child, _stream, peer) =
+        room.meet(&mut perl(&tool, &format!("syscall({number}, 4, 0, 0, 0, 0) == 0 or die; {}", dial())));
+    assert_eq!(peer.program, None);
+    assert!(room.lookup.recheck(&peer), "it lives, and is still nobody");
 }
 
 /// A shell in a terminal of its own, as the leader of its session.

@@ -121,20 +121,49 @@ fn a_question_opens_one_window_and_is_not_asked_again_for_a_while() {
     );
 }
 
-#[test]
-fn nobody_to_ask_means_no_at_once() {
+/// The profile names no browser any more, and there is no display; `terminal` says who else may answer.
+fn without_browser(terminal: &str) -> World {
     let world = World::signed_in(Options::default());
-    // Somebody was there for the sign-in; now the profile names no browser any more, and there is no display.
     let changes = || world.rows(&["audit"]).iter().filter(|line| line["event"] == "profile.changed").count();
     let before = changes();
     let file = world.home.path().join("home/.config/daypass/profile.toml");
     let profile = std::fs::read_to_string(file).unwrap();
-    world.home.write_profile(&profile.replace(&e2e::world::browser_command(&world.home), ""));
+    let profile = profile.replace(&e2e::world::browser_command(&world.home), "");
+    world.home.write_profile(&format!("{profile}\n[consent]\nterminal = \"{terminal}\"\n"));
     e2e::until("the new profile", Duration::from_secs(10), || (changes() > before).then_some(()));
+    world
+}
+
+#[test]
+fn nobody_to_ask_means_no_at_once() {
+    let world = without_browser("never");
     let output = world.daypass(&["token", "payments", "--wait", "30s"]);
     assert!(output.fails(5).contains("consent_unavailable"), "{output:?}");
     assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
     world.daypass(&["token", "payments"]).fails(5);
+}
+
+#[test]
+fn a_person_at_one_prompt_can_ask_and_answer() {
+    let world = without_browser("fallback");
+    let daypass = e2e::program("daypass").display().to_string();
+    let session = format!(
+        "stty -echo; PS1=; PS2=\n\
+         {daypass} token payments; echo first=$?\n\
+         id=$({daypass} requests --json | sed -nE 's/.*\"id\": ?\"([^\"]+)\".*/\\1/p' | head -n 1)\n\
+         {daypass} approve $id --for today; echo approved=$?\n\
+         {daypass} token payments --format header | cut -c 1-22; exit\n"
+    );
+    let mut command = std::process::Command::new("script");
+    world.home.prepare(command.args(["--quiet", "/dev/null"])).env("SHELL", "/bin/bash").env("TERM", "dumb");
+    let output = process::run(&mut command, &session, Duration::from_secs(60));
+    for part in ["first=6", "approved=0", "Authorization: Bearer "] {
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
+    }
+    let how: Vec<_> = world.rows(&["audit"]).into_iter().filter(|line| line["via"] == "terminal").collect();
+    assert!(!how.is_empty(), "audited as answered in a terminal");
+    // The permission is for that terminal session, not for this test.
+    world.daypass(&["token", "payments"]).fails(6);
 }
 
 #[test]

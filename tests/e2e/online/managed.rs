@@ -56,9 +56,11 @@ fn a_listed_program_is_not_asked_and_others_are() {
 
 #[test]
 fn a_path_the_user_can_write_needs_a_digest() {
-    let me = std::env::current_exe().unwrap();
-    let world = managed(&format!("{{ path = {:?} }}", me.display().to_string()));
-    world.daypass(&["token", "wages"]).fails(6);
+    let world = managed(r#"{ script = "HOME/bin/tool" }"#);
+    let script = world.home.script("tool");
+    // Writable by everybody, so that it counts for root too.
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    world.home.run(&script, &["token", "wages"], "", Duration::from_secs(30)).fails(6);
 }
 
 #[test]

@@ -63,6 +63,10 @@ async fn no_head(request: Request<Body>, next: Next) -> Response<Body> {
 }
 
 async fn programs_only(request: Request<Body>, next: Next) -> Response<Body> {
+    if guard::pairs(request.uri().query().unwrap_or_default().as_bytes()).is_none() {
+        return ApiError::new(Code::InvalidRequest, "the query is not valid: each name once, in valid UTF-8")
+            .into_response();
+    }
     match guard::api(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => {

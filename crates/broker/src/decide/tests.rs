@@ -250,6 +250,8 @@ fn a_token_at_hand_is_used_while_enough_of_it_is_left() {
         (0, 300, 239, false, true),
         (0, 300, 241, false, false),
         (0, 300, 100, true, false),
+        (0, 64, 3, false, true),
+        (0, 64, 5, false, false),
         (0, 30, 10, false, true),
         (0, 30, 16, false, false),
         (0, 300, 400, false, false),

@@ -161,11 +161,11 @@ impl Lookup {
         };
         if role == Some(Role::Command) {
             // Without a parent that can be told the question is nobody's: no program, and no other subject.
-            if let Some((parent, parent_facts)) = self.parent(process, facts) {
+            if let Some((parent, parent_facts)) = self.parent(facts) {
                 peer.subject = parent.instance(&parent_facts);
                 peer.program = self.program(&parent, &parent_facts).ok().map(demote_own_command(&self.first_party));
                 self.surroundings(&mut peer, &parent_facts);
-                if process.facts()? != *facts {
+                if process.facts()?.parent != facts.parent {
                     return Err("its parent ended while it was looked at");
                 }
             }
@@ -192,17 +192,15 @@ impl Lookup {
         (facts.session == session).then(|| leader.instance(&facts))
     }
 
-    /// The living parent, if it is an ordinary process of this user in our namespaces.
-    fn parent(&self, process: &Process, facts: &Facts) -> Option<(Arc<Process>, Facts)> {
+    /// The living parent, if it is an ordinary process of this user in our namespaces. That its number was not given to
+    /// another meanwhile is for the caller to see: the child must still name it as its parent afterwards.
+    fn parent(&self, facts: &Facts) -> Option<(Arc<Process>, Facts)> {
         if facts.parent <= 1 {
             return None;
         }
         let proc = self.proc().ok()?;
         let (parent, parent_facts) = proc.process(facts.parent).ok()?;
-        let is_ours = parent.belongs_to(self.uid) && proc.shares_namespaces(&parent);
-        // The number was not given to another process meanwhile: the child still names it as its parent.
-        let is_parent = process.facts().is_ok_and(|now| now.parent == facts.parent);
-        (is_ours && is_parent).then_some((parent, parent_facts))
+        (parent.belongs_to(self.uid) && proc.shares_namespaces(&parent)).then_some((parent, parent_facts))
     }
 
     fn program(&self, process: &Process, facts: &Facts) -> Result<Program, Reason> {

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Most processes kept open: peers, their parents and session leaders come back.
-const MOST_KEPT: usize = 64;
+const MOST_KEPT: usize = 32;
 /// Longest path the kernel gives out, and a little more.
 const PATH_ROOM: usize = 4200;
 /// Most bytes of a command line that are read.
