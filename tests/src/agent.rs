@@ -1,6 +1,6 @@
 //! A `daypass-agent` of the test's own.
 
-use crate::{home::Home, http, process::Running, until};
+use crate::{home::Home, process::Running, until};
 use std::{
     fs::OpenOptions,
     path::PathBuf,
@@ -45,7 +45,7 @@ impl Agent {
             if self.home.agent_pid() != Some(id) {
                 return None;
             }
-            http::get_on_socket(&self.home.socket(), "/healthz").ok().filter(|answer| answer.status == 204).map(|_| ())
+            self.home.healthy().then_some(())
         });
     }
 

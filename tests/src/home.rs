@@ -1,6 +1,9 @@
 //! A throw-away home: every folder, variable and program of one imagined user.
 
-use crate::process::{self, Output};
+use crate::{
+    http,
+    process::{self, Output},
+};
 use std::{
     ffi::OsStr,
     fs,
@@ -154,6 +157,18 @@ impl Home {
     pub fn curl(&self, words: &[&str]) -> Output {
         let words = [&["--silent", "--show-error", "--include", "--max-time", "140"], words].concat();
         self.run("curl", &words, "", Duration::from_secs(150))
+    }
+
+    /// Whether an agent answers on the socket; asked as the home's user, because nobody else gets an answer.
+    pub fn healthy(&self) -> bool {
+        if self.user.is_some() {
+            let socket = self.socket().display().to_string();
+            return self
+                .curl(&["--unix-socket", &socket, "http://localhost/healthz"])
+                .stdout
+                .starts_with("HTTP/1.1 204");
+        }
+        http::get_on_socket(&self.socket(), "/healthz").is_ok_and(|answer| answer.status == 204)
     }
 
     /// What every command run here so far said on standard error.

@@ -338,6 +338,14 @@ impl Agent {
         }
     }
 
+    /// When the sign-in itself ends, where that is known.
+    pub(crate) fn sign_in_ends(&self, account: &AccountName) -> Option<Timestamp> {
+        match &*lock(&self.accounts.entry(account).record) {
+            Record::SignedIn(sign_in) => sign_in.refresh_expires_at.or(sign_in.ends_at),
+            _ => None,
+        }
+    }
+
     /// Writes records again that could not be written before.
     pub(crate) async fn keep_again(&self) {
         for entry in self.accounts.entries() {

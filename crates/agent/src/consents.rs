@@ -283,9 +283,13 @@ impl Agent {
             lock(&self.consents.table).end(now, |q| q.id == id);
             return Err(NotTaken::Refused(refusal));
         }
-        let (event, code) =
-            if choice == Choice::Deny { ("consent.denied", "consent_denied") } else { ("consent.given", "ok") };
-        self.log_question(event, code, &answered, Some(&format!("{via}:{}", choice.as_str())));
+        let (event, code) = match choice {
+            Choice::Deny => ("consent.denied", "consent_denied"),
+            Choice::Once => ("consent.once", "ok"),
+            Choice::Today => ("consent.today", "ok"),
+            Choice::Always => ("consent.always", "ok"),
+        };
+        self.log_question(event, code, &answered, Some(via));
         self.consents.bump();
         self.changed("requests");
         self.changed("grants");

@@ -5,7 +5,7 @@
 use crate::store::lock;
 use broker::Rules;
 use platform::managed::{Owner, read_managed};
-use profile::{Layer, Source, SourceKind, Value};
+use profile::{Layer, Severity, Source, SourceKind, Value};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) rules: Arc<Rules>,
     /// Each as `file:line: text`.
     pub(crate) diagnostics: Vec<String>,
+    /// Those of them that say something is void; the rest count, but perhaps not as meant.
+    pub(crate) faults: Vec<String>,
     pub(crate) values: BTreeMap<String, Value>,
     fingerprint: [u8; 32],
 }
@@ -107,10 +109,13 @@ fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
     let void =
         effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
     effective.rules.void = void.collect();
+    let mut faults = diagnostics.clone();
+    faults.extend(effective.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string));
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));
     Snapshot {
         rules: Arc::new(effective.rules),
         diagnostics,
+        faults,
         values: effective.values,
         fingerprint: hasher.finalize().into(),
     }

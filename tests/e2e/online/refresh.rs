@@ -31,6 +31,19 @@ fn forcing_new_tokens_is_rate_limited() {
 }
 
 #[test]
+fn no_token_is_handed_out_with_less_than_a_minute_left() {
+    let setup = Setup { access_token_ttl: 64, ..Setup::default() };
+    let world = World::signed_in(Options { provider: setup, ..Options::default() });
+    let first = world.permit("payments", &[]);
+    let before = world.provider.refreshes();
+    thread::sleep(Duration::from_secs(6));
+    let second = world.daypass(&["token", "payments", "--format", "json"]).json();
+    assert_ne!(second["access_token"], first);
+    assert!(second["expires_in"].as_i64().unwrap() >= 60, "{}", second["expires_in"]);
+    assert_eq!(world.provider.refreshes(), before + 1);
+}
+
+#[test]
 fn a_token_with_too_little_left_is_renewed_first() {
     let setup = Setup { access_token_ttl: 16, ..Setup::default() };
     let world = World::signed_in(Options { provider: setup, ..Options::default() });

@@ -209,14 +209,14 @@ fn activity(rows: usize, query: &str) -> ActivityPage {
         let (event, code, tone) = [
             ("token.issued", "ok", Tone::Good),
             ("token.refused", "consent_denied", Tone::Refused),
-            ("consent.given", "ok", Tone::Good),
+            ("consent.today", "ok", Tone::Good),
             ("sign_in.done", "ok", Tone::Good),
             ("token.refused", "peer_unidentified", Tone::Warning),
         ][n % 5];
         let grant = grant(n);
         ActivityRow {
             time: When::new(ago(i64::try_from(n * n).unwrap_or(0) * 7), "2026-06-03T21:40:05+02:00"),
-            what: event_in_words(event, Some("page:today")),
+            what: event_in_words(event),
             outcome: tone,
             why: why_in_words(code),
             program: (n % 5 != 3).then_some(grant.path),

@@ -193,7 +193,7 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
             who: status.display_name.clone().or_else(|| status.subject.clone()),
             issuer: status.issuer.clone(),
             state: AccountState::parse(&status.state).unwrap_or(AccountState::SignInRequired),
-            until: status.expires_at.as_deref().and_then(times::parse).map(|time| until(now, time)),
+            until: agent.sign_in_ends(&account.name).map(|time| until(now, time)),
             detail: None,
         });
     }
@@ -214,13 +214,14 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
     if let Some(reason) = agent.vault.absent_because() {
         notices.push(format!("There is no keychain here, so sign-ins end with Daypass ({reason})."));
     }
+    notices.extend(snapshot.diagnostics.iter().filter(|line| !snapshot.faults.contains(line)).cloned());
     HomePage {
         page_token,
         said: None,
         locked: rules.locked.is_some(),
         organisation: rules.organisation.clone(),
         support_url: rules.support_url.clone(),
-        diagnostics: snapshot.diagnostics.clone(),
+        diagnostics: snapshot.faults.clone(),
         notices,
         questions,
         accounts,
@@ -244,7 +245,7 @@ pub(super) fn activity(agent: &Agent, query: String) -> Result<ActivityPage, Sto
     let mut rows: Vec<ActivityRow> = Vec::new();
     let mut more = false;
     for line in lines.iter().rev() {
-        let what = event_in_words(&line.event, line.via.as_deref());
+        let what = event_in_words(&line.event);
         let all = [Some(&what), line.program.as_ref(), line.resource.as_ref(), line.account.as_ref(), Some(&line.code)];
         if !wanted.is_empty() && !all.into_iter().flatten().any(|text| text.to_lowercase().contains(&wanted)) {
             continue;

@@ -28,33 +28,30 @@ pub(crate) fn for_the_next(seconds: i64) -> String {
     format!("for the next {}", span.strip_prefix("1 ").unwrap_or(&span))
 }
 
-/// An audit event in words; `via` ends in `:once`, `:today` or `:always` where a person chose. An event this table does
-/// not know is shown as it is.
-pub(crate) fn event_in_words(event: &str, via: Option<&str>) -> String {
-    let chosen = via.and_then(|via| via.rsplit(':').next());
-    let words = match (event, chosen) {
-        ("token.issued", _) => "Pass given",
-        ("token.refused" | "request.refused" | "access.refused", _) => "Refused",
-        ("consent.denied", _) => "You denied",
-        ("consent.given", Some("once")) => "You allowed once",
-        ("consent.given", Some("today")) => "You allowed today",
-        ("consent.given", Some("always")) => "You always allow",
-        ("consent.given", _) => "You allowed",
-        ("consent.refused", _) => "Answer not accepted",
-        ("consent.expired", _) => "Question expired",
-        ("consent.gone", _) => "Program ended before the answer",
-        ("grant.revoked", _) => "Permission taken back",
-        ("grant.ended", _) => "Permission ended",
-        ("sign_in.done", _) => "Signed in",
-        ("sign_in.failed", _) => "Sign-in failed",
-        ("sign_in.lost", _) => "Sign-in ended",
-        ("sign_out", _) => "Signed out",
-        ("refresh.failed", _) => "Sign-in not renewed",
-        ("profile.changed", _) => "Settings changed",
-        ("session.ended", _) => "Program disconnected",
-        ("agent.started", _) => "Daypass started",
-        ("agent.stopped", _) => "Daypass stopped",
-        (other, _) => return other.replace(['.', '_'], " "),
+/// An audit event in words. An event this table does not know is shown as it is.
+pub(crate) fn event_in_words(event: &str) -> String {
+    let words = match event {
+        "token.issued" => "Pass given",
+        "token.refused" | "request.refused" | "access.refused" => "Refused",
+        "consent.denied" => "You denied",
+        "consent.once" => "You allowed once",
+        "consent.today" => "You allowed today",
+        "consent.always" => "You always allow",
+        "consent.refused" => "Answer not accepted",
+        "consent.expired" => "Question expired",
+        "consent.gone" => "Program ended before the answer",
+        "grant.revoked" => "Permission taken back",
+        "grant.ended" => "Permission ended",
+        "sign_in.done" => "Signed in",
+        "sign_in.failed" => "Sign-in failed",
+        "sign_in.lost" => "Sign-in ended",
+        "sign_out" => "Signed out",
+        "refresh.failed" => "Sign-in not renewed",
+        "profile.changed" => "Settings changed",
+        "session.ended" => "Program disconnected",
+        "agent.started" => "Daypass started",
+        "agent.stopped" => "Daypass stopped",
+        other => return other.replace(['.', '_'], " "),
     };
     words.to_owned()
 }
