@@ -21,12 +21,12 @@ build: ## build daypass, daypass-agent and the development programs
 test: ## every test, end to end with provider, keychain and browser; installs what is missing
 	@tests/tools/install test
 	cargo build --locked
-	cargo test --locked -- --skip root_cases::
+	cargo test --locked --no-fail-fast -- --skip root_cases::
 	@echo "not run here: root_cases (a second user, another network), which need root: .ci/run runs them"
 
 check: ## the tests that need no network, provider, keychain or browser
 	cargo build --locked --offline
-	cargo test --locked --offline -- --skip online:: --skip root_cases::
+	cargo test --locked --offline --no-fail-fast -- --skip online:: --skip root_cases::
 	@echo "not run here: online (make test) and root_cases (.ci/run as root)"
 
 demo: ## try Daypass in a throw-away home with a provider of its own; installs what is missing

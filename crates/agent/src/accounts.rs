@@ -6,7 +6,7 @@
 
 use crate::{
     agent::Agent,
-    store::{KnownSignIn, lock},
+    store::{Person, Standing, lock},
 };
 use broker::{
     Account, AccountName, CachedToken, ExposeSecret, Refusal, RequestAs, Resource, ScopeSet, SecretString, Timestamp,
@@ -36,6 +36,8 @@ pub(crate) struct SignIn {
     pub(crate) signed_in_at: Timestamp,
     pub(crate) refresh_token: Option<SecretString>,
     pub(crate) refresh_expires_at: Option<Timestamp>,
+    /// When the refresh token's end was last heard of.
+    pub(crate) refreshed_at: Timestamp,
     pub(crate) nonce: Option<String>,
     /// Without a refresh token the sign-in ends with its tokens.
     pub(crate) ends_at: Option<Timestamp>,
@@ -55,6 +57,7 @@ struct Stored {
     signed_in_at: i64,
     refresh_token: Option<String>,
     refresh_expires_at: Option<i64>,
+    refreshed_at: i64,
     nonce: Option<String>,
     ends_at: Option<i64>,
 }
@@ -73,6 +76,7 @@ impl SignIn {
             signed_in_at: self.signed_in_at.as_millis(),
             refresh_token: self.refresh_token.as_ref().map(|t| t.expose_secret().to_owned()),
             refresh_expires_at: self.refresh_expires_at.map(Timestamp::as_millis),
+            refreshed_at: self.refreshed_at.as_millis(),
             nonce: self.nonce.clone(),
             ends_at: self.ends_at.map(Timestamp::as_millis),
         };
@@ -92,6 +96,7 @@ impl SignIn {
             signed_in_at: Timestamp::from_millis(stored.signed_in_at),
             refresh_token: stored.refresh_token.clone().map(SecretString::from),
             refresh_expires_at: stored.refresh_expires_at.map(Timestamp::from_millis),
+            refreshed_at: Timestamp::from_millis(stored.refreshed_at),
             nonce: stored.nonce.clone(),
             ends_at: stored.ends_at.map(Timestamp::from_millis),
         })
@@ -158,13 +163,15 @@ pub(crate) enum Record {
     Unreadable(KeychainError),
 }
 
-/// A failure shared by everybody who waited for the same renewal.
+/// A failure shared by everybody who waited for the same renewal, and a pause before the next one.
 #[derive(Clone)]
 pub(crate) struct Failure {
     pub(crate) at: Instant,
-    pub(crate) target: Target,
     pub(crate) refusal: Refusal,
-    pub(crate) until: Option<Instant>,
+    /// Wall clock, so that sleep counts.
+    pub(crate) until: Timestamp,
+    /// Failures in a row.
+    pub(crate) count: u32,
 }
 
 /// One account while the agent runs.
@@ -174,11 +181,14 @@ pub(crate) struct Entry {
     pub(crate) renewing: tokio::sync::Mutex<()>,
     pub(crate) record: Mutex<Record>,
     pub(crate) durable: Mutex<bool>,
-    pub(crate) failure: Mutex<Option<Failure>>,
+    /// By what was asked for; `None` = the issuer as a whole.
+    pub(crate) failures: Mutex<HashMap<Option<TokenKey>, Failure>>,
     pub(crate) unreachable: Mutex<Option<String>>,
     pub(crate) forced: Mutex<HashMap<TokenKey, Instant>>,
     /// Goes up with every erasure: what a renewal brings after one belongs to nobody any more.
     pub(crate) erasures: AtomicU64,
+    /// Why the last sign-in ended by itself, for people; until somebody signs in again.
+    pub(crate) ended_because: Mutex<Option<&'static str>>,
 }
 
 /// All accounts and their tokens.
@@ -202,10 +212,11 @@ impl Accounts {
                 renewing: tokio::sync::Mutex::new(()),
                 record: Mutex::new(Record::Unread),
                 durable: Mutex::new(true),
-                failure: Mutex::new(None),
+                failures: Mutex::new(HashMap::new()),
                 unreachable: Mutex::new(None),
                 forced: Mutex::new(HashMap::new()),
                 erasures: AtomicU64::new(0),
+                ended_because: Mutex::new(None),
             })
         }))
     }
@@ -247,6 +258,34 @@ impl Accounts {
     }
 }
 
+/// What became of a sign-in that was to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In the keychain and in memory.
+    Durable,
+    /// In memory only.
+    InMemory,
+    /// It was signed out meanwhile: it is nowhere.
+    Superseded,
+}
+
+impl Entry {
+    /// A number that changes with every erasure.
+    pub(crate) fn era(&self) -> u64 {
+        self.erasures.load(Ordering::Relaxed)
+    }
+}
+
+impl SignIn {
+    fn person(&self) -> Person {
+        Person { issuer: self.issuer.clone(), subject: self.subject.clone() }
+    }
+
+    fn fits(&self, account: &Account) -> bool {
+        self.issuer == account.issuer.as_str() && self.client_id == account.client_id
+    }
+}
+
 impl Agent {
     /// The sign-in of an account, from memory or the keychain.
     ///
@@ -260,15 +299,9 @@ impl Agent {
             known => known,
         };
         match record {
-            Record::SignedIn(sign_in)
-                if sign_in.issuer != account.issuer.as_str() || sign_in.client_id != account.client_id =>
-            {
-                tracing::warn!(account = %account.name, "the profile names another issuer or client: the old sign-in is wiped");
-                self.erase(&entry, "profile.changed").await;
-                Err(Refusal::LoginRequired(account.name.clone()))
-            }
+            // A record of another issuer or client is not used; the upkeep wipes it once the profile has settled.
+            Record::SignedIn(sign_in) if !sign_in.fits(account) => Err(Refusal::LoginRequired(account.name.clone())),
             Record::SignedIn(sign_in) if sign_in.ends_at.is_some_and(|end| end <= self.now()) => {
-                self.erase(&entry, "sign_in.ended").await;
                 Err(Refusal::LoginRequired(account.name.clone()))
             }
             Record::SignedIn(sign_in) => Ok(sign_in),
@@ -280,54 +313,41 @@ impl Agent {
 
     async fn read_record(&self, entry: &Entry) -> Result<Record, Refusal> {
         let internal = |e: crate::store::StoreError| Refusal::Internal(e.to_string());
-        let known = self.store.known_sign_in(entry.name.as_str()).map_err(internal)?;
+        let era = entry.era();
+        let standing = self.store.sign_in(entry.name.as_str()).map_err(internal)?.map(|(_, standing)| standing);
+        // `Memory`: a sign-in of a process that is gone; what the keychain may hold is older than it.
+        if matches!(standing, Some(Standing::Erasing | Standing::Memory)) {
+            // Whoever holds the turn may be writing a new one.
+            if let Ok(_turn) = entry.renewing.try_lock() {
+                self.finish_erasing(entry).await;
+            }
+            return Ok(Record::Nobody);
+        }
+        let known = standing == Some(Standing::Kept);
         let record = match self.vault.read(&item(&entry.name)).await {
             Ok(Some(secret)) => SignIn::from_secret(&secret).map_or(Record::Nobody, |s| Record::SignedIn(Arc::new(s))),
-            Ok(None) if known.is_some() && !self.vault.is_durable() => {
+            Ok(None) if known && !self.vault.is_durable() => {
                 Record::Unreadable(KeychainError::Absent(self.vault.absent_because().unwrap_or_default()))
             }
+            // Not remembered: a keychain that is just being opened may say "none" and have it a moment later.
+            Ok(None) if known => return Ok(Record::Nobody),
             Ok(None) => Record::Nobody,
             Err(KeychainError::Damaged(why)) => {
                 tracing::warn!(account = %entry.name, why, "the stored sign-in is damaged: a new one is needed");
                 Record::Nobody
             }
-            Err(error) if known.is_some() => Record::Unreadable(error),
+            Err(error) if known => Record::Unreadable(error),
             Err(error) => {
                 tracing::warn!(account = %entry.name, %error, "the keychain cannot be read; no sign-in is known to exist");
                 return Ok(Record::Nobody);
             }
         };
         let mut slot = lock(&entry.record);
-        // Somebody may have signed in while the keychain was being read.
-        if !matches!(*slot, Record::SignedIn(_)) {
+        // Somebody may have signed in or out while the keychain was being read.
+        if entry.era() == era && !matches!(*slot, Record::SignedIn(_)) {
             *slot = record;
         }
         Ok(slot.clone())
-    }
-
-    /// Keeps a sign-in: in the keychain first, then in memory. Returns whether it is durable.
-    pub(crate) async fn keep(&self, entry: &Entry, sign_in: SignIn) -> bool {
-        let written = match sign_in.to_secret() {
-            Some(secret) => self.vault.write(&item(&entry.name), secret).await,
-            None => Err(KeychainError::Failed("the sign-in cannot be written down".to_owned())),
-        };
-        let durable = written.is_ok() && self.vault.is_durable();
-        if let Err(error) = written {
-            tracing::warn!(account = %entry.name, %error, "the sign-in is not durable: it is served from memory and written again later");
-        }
-        if durable {
-            let known = KnownSignIn {
-                issuer: sign_in.issuer.clone(),
-                client_id: sign_in.client_id.clone(),
-                subject: sign_in.subject.clone(),
-            };
-            if let Err(error) = self.store.note_sign_in(entry.name.as_str(), &known) {
-                tracing::error!(account = %entry.name, %error, "the sign-in could not be noted");
-            }
-        }
-        *lock(&entry.durable) = durable;
-        *lock(&entry.record) = Record::SignedIn(Arc::new(sign_in));
-        durable
     }
 
     /// A readable name of whoever is signed in, without asking the keychain.
@@ -346,39 +366,128 @@ impl Agent {
         }
     }
 
-    /// Writes records again that could not be written before.
+    /// Keeps a sign-in: in the keychain first, then in memory. `era` is the entry's when the work on it began; what was
+    /// signed out since then stays signed out.
+    pub(crate) async fn keep(&self, entry: &Entry, sign_in: SignIn, era: u64) -> Kept {
+        let written = match sign_in.to_secret() {
+            Some(secret) => self.vault.write(&item(&entry.name), secret).await,
+            None => Err(KeychainError::Failed("the sign-in cannot be written down".to_owned())),
+        };
+        if entry.era() != era {
+            self.finish_erasing(entry).await;
+            return Kept::Superseded;
+        }
+        let durable = written.as_ref().is_ok_and(|durable| *durable);
+        if let Err(error) = written {
+            tracing::warn!(account = %entry.name, %error, "the sign-in is not durable: it is served from memory and written again later");
+        }
+        let standing = if durable { Standing::Kept } else { Standing::Memory };
+        // What the keychain still holds of a former state is known to exist until it is overwritten.
+        let known = self.store.sign_in(entry.name.as_str()).ok().flatten();
+        let downgrade = standing == Standing::Memory && known.is_some_and(|(_, s)| s == Standing::Kept);
+        if !downgrade && let Err(error) = self.store.note_sign_in(entry.name.as_str(), &sign_in.person(), standing) {
+            tracing::error!(account = %entry.name, %error, "the sign-in could not be noted");
+        }
+        *lock(&entry.durable) = durable;
+        *lock(&entry.ended_because) = None;
+        *lock(&entry.record) = Record::SignedIn(Arc::new(sign_in));
+        if durable { Kept::Durable } else { Kept::InMemory }
+    }
+
+    /// Writes records again that could not be written before, and deletes items that could not be deleted.
     pub(crate) async fn keep_again(&self) {
+        for name in self.store.to_be_erased().unwrap_or_default() {
+            let Ok(name) = name.parse() else { continue };
+            let entry = self.accounts.entry(&name);
+            if let Ok(_turn) = entry.renewing.try_lock() {
+                self.finish_erasing(&entry).await;
+            }
+        }
         for entry in self.accounts.entries() {
             let record = lock(&entry.record).clone();
             let durable = *lock(&entry.durable);
             if let (Record::SignedIn(sign_in), false, true) = (record, durable, self.vault.is_durable()) {
-                let _guard = entry.renewing.lock().await;
-                let current = lock(&entry.record).clone();
-                if matches!(&current, Record::SignedIn(now) if Arc::ptr_eq(now, &sign_in)) {
-                    self.keep(&entry, (*sign_in).clone()).await;
+                // Whoever renews right now writes the newer record.
+                let Ok(_turn) = entry.renewing.try_lock() else { continue };
+                self.keep(&entry, (*sign_in).clone(), entry.era()).await;
+            }
+        }
+    }
+
+    /// Wipes records that belong to another issuer or client than the profile in force names.
+    pub(crate) async fn wipe_strangers(&self) {
+        let rules = self.rules();
+        for account in rules.accounts.values() {
+            let entry = self.accounts.entry(&account.name);
+            let stranger = matches!(&*lock(&entry.record), Record::SignedIn(s) if !s.fits(account));
+            let Ok(_turn) = entry.renewing.try_lock() else { continue };
+            if stranger {
+                tracing::warn!(account = %account.name, "the profile names another issuer or client: the old sign-in is wiped");
+                self.erase(&entry, "profile.changed").await;
+                if let Err(error) = self.revoke_grants("grant.ended", |g| g.account == account.name) {
+                    tracing::error!(account = %account.name, error = error.0.error_description, "grants could not be ended");
                 }
             }
         }
     }
 
-    /// Erases a sign-in everywhere: tokens, memory, keychain.
-    pub(crate) async fn erase(&self, entry: &Entry, why: &'static str) {
+    /// Forgets the tokens at hand of accounts the profile no longer describes as they were obtained.
+    pub(crate) fn drop_tokens_of_strangers(&self) {
+        let rules = self.rules();
+        for entry in self.accounts.entries() {
+            let fits = match (rules.accounts.get(&entry.name), &*lock(&entry.record)) {
+                (Some(account), Record::SignedIn(sign_in)) => sign_in.fits(account),
+                (Some(_), _) => true,
+                (None, _) => false,
+            };
+            if !fits {
+                self.accounts.drop_tokens(&entry.name);
+            }
+        }
+    }
+
+    /// The beginning of an end: from here on nothing is issued on this sign-in, whatever happens to the process.
+    pub(crate) fn disown(&self, entry: &Entry) -> Option<Arc<SignIn>> {
         entry.erasures.fetch_add(1, Ordering::Relaxed);
         self.accounts.drop_tokens(&entry.name);
-        let subject = match &*lock(&entry.record) {
-            Record::SignedIn(sign_in) => Some(sign_in.subject.clone()),
-            _ => None,
-        };
-        *lock(&entry.record) = Record::Nobody;
+        let former = std::mem::replace(&mut *lock(&entry.record), Record::Nobody);
         *lock(&entry.durable) = true;
         *lock(&entry.unreachable) = None;
-        if let Err(error) = self.vault.delete(&item(&entry.name)).await {
-            tracing::warn!(account = %entry.name, %error, "the keychain item could not be deleted");
+        lock(&entry.failures).clear();
+        if let Err(error) = self.store.note_end(entry.name.as_str(), Standing::Erasing) {
+            tracing::error!(account = %entry.name, %error, "the end of the sign-in could not be noted");
         }
-        if let Err(error) = self.store.forget_sign_in(entry.name.as_str()) {
-            tracing::error!(account = %entry.name, %error, "the sign-in could not be forgotten");
+        self.changed("accounts");
+        match former {
+            Record::SignedIn(sign_in) => Some(sign_in),
+            _ => None,
         }
-        if why != "sign_out" && subject.is_some() {
+    }
+
+    /// Deletes the keychain item of a sign-in that has ended; tried again later when it cannot be.
+    pub(crate) async fn finish_erasing(&self, entry: &Entry) {
+        match self.vault.delete(&item(&entry.name)).await {
+            Ok(true) => {
+                if let Err(error) = self.store.note_end(entry.name.as_str(), Standing::Ended) {
+                    tracing::error!(account = %entry.name, %error, "the end of the sign-in could not be noted");
+                }
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(account = %entry.name, %error, "the keychain item is not deleted yet; it counts for nothing");
+            }
+        }
+    }
+
+    /// Erases a sign-in that is of no use any more: tokens, memory, keychain.
+    pub(crate) async fn erase(&self, entry: &Entry, why: &'static str) {
+        if self.disown(entry).is_some() {
+            *lock(&entry.ended_because) = Some(match why {
+                "refresh.invalid_grant" => "the issuer does not renew it any more",
+                "refresh.unanswered" => "its renewals got no answer twice, and trying a third time could harm it",
+                "profile.changed" => "the profile names another issuer or client now",
+                _ => "it is over",
+            });
             self.log(crate::store::AuditEntry {
                 event: "sign_in.lost",
                 code: "login_required".to_owned(),
@@ -387,7 +496,7 @@ impl Agent {
                 ..Default::default()
             });
         }
-        self.changed("accounts");
+        self.finish_erasing(entry).await;
     }
 }
 
@@ -408,6 +517,7 @@ mod tests {
             signed_in_at: Timestamp::from_seconds(7),
             refresh_token: Some("CANARY-refresh".to_owned().into()),
             refresh_expires_at: None,
+            refreshed_at: Timestamp::from_seconds(7),
             nonce: Some("n".into()),
             ends_at: None,
         };

@@ -43,6 +43,8 @@ pub struct Agent {
     pub(crate) started: Instant,
     pub(crate) test_policy: bool,
     pub(crate) desktops: AtomicUsize,
+    /// Held by whoever tends the records, so that one round does not overtake another.
+    pub(crate) tending: tokio::sync::Mutex<()>,
     pub(crate) notices: Mutex<Vec<String>>,
     pub(crate) events: tokio::sync::broadcast::Sender<&'static str>,
     pub(crate) refusals: Mutex<std::collections::HashMap<(&'static str, String), u64>>,

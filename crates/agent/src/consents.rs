@@ -1,7 +1,12 @@
-//! Asking people: opens questions, opens one window for each, waits or parks, takes answers.
+//! Asking people: opens questions, opens one window for each, waits or parks.
 //!
-//! The states are in [`broker::consent`]; here is what surrounds them: who can be asked, who may answer, and what an
-//! answer leaves behind (a grant, an audit line, a waiting caller that wakes up).
+//! The states are in [`broker::consent`], answers in [`answering`]; here is what surrounds a question: who can be asked,
+//! which processes wait for it, and how a waiting caller learns of the answer. Calls that wait are bounded, for each
+//! program and together, so that they never take up all connections.
+
+mod answering;
+
+pub(crate) use answering::{Answerer, NotTaken, digest};
 
 use crate::{
     agent::{Agent, screen_locked},
@@ -11,31 +16,62 @@ use crate::{
     trip::{cut, shown},
 };
 use broker::{
-    Authority, Choice, Grant, GrantId, LockRule, Peer, Program, Refusal, Rules, Span, TerminalRule, Timestamp, Wanted,
-    consent::{Anchor, AnswerError, Ask, Outcome, Question, State, Table, Waiter},
+    Authority, Choice, Peer, ProcessInstance, Refusal, Rules, Span, TerminalRule, Timestamp, Wanted,
+    consent::{Anchor, Ask, Opened, Outcome, Question, Table, Waiter},
     trip::Request,
 };
 use platform::peer::Lineage;
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 /// Longest a call may wait on its connection.
 pub(crate) const LONGEST_WAIT: Span = Span::seconds(120);
 
+/// Most calls of all programs that wait at once: well below the connections of one listener.
+const MOST_HELD: usize = 384;
+/// Most askers of one question whose descent is remembered; one more, and it cannot be answered in a terminal.
+const MOST_LINEAGES: usize = 256;
+
 /// The questions and what is known around them.
 pub(crate) struct Consents {
     table: Mutex<Table>,
-    lineages: Mutex<HashMap<String, Lineage>>,
+    around: Mutex<HashMap<String, Around>>,
+    held: AtomicUsize,
     changed: tokio::sync::watch::Sender<u64>,
+}
+
+/// The processes around one question.
+#[derive(Default)]
+struct Around {
+    /// Where everybody who asked comes from, and the process each question is attributed to.
+    askers: Vec<(Lineage, ProcessInstance)>,
+    /// Those that wait on their connections.
+    waiting: HashMap<Waiter, Peer>,
 }
 
 impl Default for Consents {
     fn default() -> Self {
-        Self { table: Mutex::default(), lineages: Mutex::default(), changed: tokio::sync::watch::channel(0).0 }
+        Self {
+            table: Mutex::default(),
+            around: Mutex::default(),
+            held: AtomicUsize::new(0),
+            changed: tokio::sync::watch::channel(0).0,
+        }
+    }
+}
+
+/// Counts a call that waits, for as long as it does.
+struct Held<'a>(&'a AtomicUsize);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -46,22 +82,6 @@ pub(crate) struct Asking<'a> {
     pub(crate) peer: &'a Peer,
     pub(crate) wanted: &'a Wanted,
     pub(crate) request: &'a Request,
-}
-
-/// Who answers a question, and where.
-pub(crate) enum Answerer<'a> {
-    /// On a page of the agent.
-    Page(&'a Peer),
-    /// In a terminal.
-    Terminal(&'a Peer, Lineage),
-}
-
-/// Why an answer was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    Unknown,
-    Over(State),
-    Refused(Refusal),
 }
 
 /// Leaves the question when the call ends, however it ends.
@@ -75,6 +95,9 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let now = self.agent.now();
         let gone = lock(&self.agent.consents.table).leave(&self.id, self.waiter, now);
+        if let Some(around) = lock(&self.agent.consents.around).get_mut(&self.id) {
+            around.waiting.remove(&self.waiter);
+        }
         if let Some(question) = gone {
             self.agent.log_question("consent.gone", "consent_gone", &question, None);
             self.agent.consents.bump();
@@ -91,6 +114,33 @@ impl Consents {
     /// One question.
     pub(crate) fn get(&self, id: &str) -> Option<Question> {
         lock(&self.table).get(id).cloned()
+    }
+
+    /// Takes a place among the calls that wait.
+    fn hold(&self) -> Result<Held<'_>, Refusal> {
+        let held = Held(&self.held);
+        if self.held.fetch_add(1, Ordering::Relaxed) >= MOST_HELD {
+            drop(held);
+            return Err(Refusal::RateLimited { retry_after: Span::seconds(1) });
+        }
+        Ok(held)
+    }
+
+    /// Remembers who asks a question, and who waits for it.
+    fn note(&self, id: &str, waiter: Option<Waiter>, peer: &Peer, lineage: Lineage) {
+        let mut around = lock(&self.around);
+        let around = around.entry(id.to_owned()).or_default();
+        let asker = (lineage, peer.subject);
+        if !around.askers.contains(&asker) {
+            match around.askers.len() {
+                0..MOST_LINEAGES => around.askers.push(asker),
+                MOST_LINEAGES => around.askers.push((Lineage::default(), peer.subject)),
+                _ => {}
+            }
+        }
+        if let Some(waiter) = waiter {
+            around.waiting.insert(waiter, peer.clone());
+        }
     }
 
     /// All questions that are remembered.
@@ -112,24 +162,6 @@ pub(crate) fn open_address(rules: &Rules, address: &str) -> bool {
     }
     let opened = opener.open(address, |why| tracing::warn!(why, "the browser command failed"));
     opened.inspect_err(|error| tracing::warn!(%error, "the browser could not be opened")).is_ok()
-}
-
-/// Digest of what a person is shown; an approval names it.
-pub(crate) fn digest(question: &Question) -> String {
-    let ask = &question.ask;
-    let mut hasher = Sha256::new();
-    for part in [
-        question.id.as_str(),
-        question.key.as_str(),
-        ask.account.as_str(),
-        ask.resource.as_str(),
-        &ask.scopes.to_string(),
-        ask.says_it_is.as_deref().unwrap_or_default(),
-    ] {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    random::hex(&hasher.finalize())
 }
 
 impl Agent {
@@ -154,70 +186,97 @@ impl Agent {
     pub(crate) async fn consent(self: &Arc<Self>, asking: &Asking<'_>) -> Result<Authority, Refusal> {
         let Some(program) = asking.peer.program.clone() else { return Err(Refusal::PeerUnidentified) };
         let wait = asking.request.wait.map(|w| w.min(LONGEST_WAIT));
+        let only_waiting = |who: &str| Err(Refusal::ConsentUnavailable(format!("{who} can only ask while it waits")));
         if wait.is_none() && !program.may_park() {
-            return Err(Refusal::ConsentUnavailable(
-                "a command without a program file can only ask while it waits".to_owned(),
-            ));
+            return only_waiting("a command without a program file");
         }
         let parked_at = match asking.connection.side() {
-            Side::Socket => Anchor::Leader(asking.peer.session_leader),
-            Side::Tcp { .. } => Anchor::Session(asking.session.unwrap_or_default().to_owned()),
+            Side::Socket { .. } => asking.peer.session_leader.map(Anchor::Leader),
+            Side::Tcp { .. } => asking.session.map(|session| Anchor::Session(session.to_owned())),
         };
+        if wait.is_none() && parked_at.is_none() {
+            return only_waiting("a program whose session has no leader any more");
+        }
         let mut ask = Ask {
             peer: asking.peer.clone(),
             program,
-            anchor: parked_at,
+            anchor: parked_at.clone().unwrap_or(Anchor::Held),
             account: asking.wanted.account.name.clone(),
+            issuer: asking.wanted.account.issuer.clone(),
             resource: asking.wanted.resource.name.clone(),
+            audience: asking.wanted.resource.audience.clone(),
             scopes: asking.wanted.scopes.clone(),
             says_it_is: asking.request.says_it_is.as_deref().map(|name| cut(name).chars().take(120).collect()),
         };
-        let now = self.now();
-        let claimed = lock(&self.consents.table).claim(&ask, now);
+        let claimed = parked_at.and_then(|_| lock(&self.consents.table).claim(&ask, self.now()));
         match claimed {
             Some((_, Outcome::Yes(_, via))) => return Ok(Authority::Once(via.to_owned())),
             Some((_, Outcome::Denied)) => return Err(Refusal::ConsentDenied),
             _ => {}
         }
         let rules = self.rules();
-        let (show, terminal) = (self.can_show(&rules), self.terminal_allowed(&rules));
-        if screen_locked() || !(show || terminal) {
+        if screen_locked() || !(self.can_show(&rules) || self.terminal_allowed(&rules)) {
             return Err(Refusal::ConsentUnavailable("there is nobody here who could be asked".to_owned()));
         }
-        if wait.is_some() {
-            ask.anchor = Anchor::Held;
+        self.fill_package(&mut ask.peer).await;
+        let Some(wait) = wait else {
+            let (opened, _) = self.open_question(ask, None).await?;
+            let expires_in = self.now().until(opened.expires);
+            return Err(Refusal::ConsentRequired { consent_id: opened.id, expires_in });
+        };
+        ask.anchor = Anchor::Held;
+        let _held = self.consents.hold()?;
+        let until = self.now() + wait;
+        loop {
+            let left = self.now().until(until);
+            if left <= Span::seconds(0) {
+                return Err(Refusal::ConsentGone);
+            }
+            let (_, waiting) = self.open_question(ask.clone(), Some(left)).await?;
+            if let Some(authority) = self.wait_for_answer(asking, &waiting, until).await? {
+                return Ok(authority);
+            }
         }
+    }
+
+    /// Opens a question or joins the one that is open, and shows a new one.
+    async fn open_question(&self, ask: Ask, wait: Option<Span>) -> Result<(Opened, Waiting<'_>), Refusal> {
+        let (lookup, peer) = (Arc::clone(&self.lookup), ask.peer.clone());
+        let from = peer.instance;
+        let lineage = tokio::task::spawn_blocking(move || lookup.lineage(from)).await.unwrap_or_default();
         let id = random::hex_name::<8>(self.entropy.as_ref());
-        let (opened, waiter) = lock(&self.consents.table).open(ask, id, wait, now)?;
+        let (opened, waiter) = lock(&self.consents.table).open(ask, id, wait, self.now())?;
+        let waiting = Waiting { agent: self, id: opened.id.clone(), waiter };
+        self.consents.note(&opened.id, wait.map(|_| waiter), &peer, lineage);
         if opened.fresh {
-            lock(&self.consents.lineages).insert(opened.id.clone(), self.lookup.lineage(asking.peer.instance.pid));
             self.consents.bump();
             self.changed("requests");
-            if opened.window && show && !self.has_desktop() {
+            let rules = self.rules();
+            if opened.window && self.can_show(&rules) && !self.has_desktop() {
                 self.open_page(&rules, &format!("/consent/{}", opened.id));
             }
         }
-        let Some(wait) = wait else {
-            return Err(Refusal::ConsentRequired { consent_id: opened.id, expires_in: now.until(opened.expires) });
-        };
-        let waiting = Waiting { agent: self, id: opened.id, waiter };
-        self.wait_for_answer(asking, &waiting, now + wait).await
+        Ok((opened, waiting))
     }
 
+    /// `None`: the question was answered for others, before this call was shown; it has to be asked again.
     async fn wait_for_answer(
         self: &Arc<Self>,
         asking: &Asking<'_>,
         waiting: &Waiting<'_>,
         until: Timestamp,
-    ) -> Result<Authority, Refusal> {
+    ) -> Result<Option<Authority>, Refusal> {
         let mut changed = self.consents.changed.subscribe();
         loop {
             changed.mark_unchanged();
             let now = self.now();
             let outcome = lock(&self.consents.table).outcome(&waiting.id, waiting.waiter, now);
             match outcome {
-                Outcome::Yes(_, via) => return Ok(Authority::Once(via.to_owned())),
+                Outcome::Yes(Choice::Once, via) => return Ok(Some(Authority::Once(via.to_owned()))),
+                // A lasting yes is worth what its grant is worth.
+                Outcome::Yes(..) => return self.standing(asking).map(Some).ok_or(Refusal::ConsentGone),
                 Outcome::Denied => return Err(Refusal::ConsentDenied),
+                Outcome::Again => return Ok(None),
                 Outcome::Gone => return Err(Refusal::ConsentGone),
                 Outcome::Pending if now >= until => return Err(Refusal::ConsentGone),
                 Outcome::Pending => {}
@@ -226,7 +285,8 @@ impl Agent {
                 _ = changed.changed() => {}
                 () = asking.connection.hung_up() => return Err(Refusal::ConsentGone),
                 () = tokio::time::sleep(Duration::from_millis(500)) => {
-                    if !asking.connection.still_same(self, asking.peer).await {
+                    // The process alone; that it still holds the connection is looked at before delivery.
+                    if !self.any_alive(vec![asking.peer.clone()]).await {
                         return Err(Refusal::ConsentGone);
                     }
                 }
@@ -234,125 +294,23 @@ impl Agent {
         }
     }
 
+    /// The grant that covers a request now.
+    fn standing(&self, asking: &Asking<'_>) -> Option<Authority> {
+        let (rules, now, wanted) = (self.rules(), self.now(), asking.wanted);
+        let grants = self.store.grants_of(&asking.peer.program.as_ref()?.key());
+        let covers = grants.iter().find(|grant| {
+            grant.account == wanted.account.name
+                && grant.resource == wanted.resource.name
+                && wanted.scopes.is_subset(&grant.scopes)
+                && broker::grant_stands(grant, &rules, &wanted.resource, now)
+        });
+        covers.map(|grant| Authority::Grant(grant.id))
+    }
+
     /// Opens one of our pages through a one-time ticket; whether it opened is only logged.
     pub(crate) fn open_page(&self, rules: &Rules, path: &str) {
         let address = self.ticket_address(path);
         open_address(rules, &address);
-    }
-
-    /// Takes an answer.
-    ///
-    /// # Errors
-    /// [`NotTaken`].
-    pub(crate) async fn answer(&self, id: &str, choice: Choice, answerer: &Answerer<'_>) -> Result<Question, NotTaken> {
-        let now = self.now();
-        let question = self.consents.get(id).ok_or(NotTaken::Unknown)?;
-        let rules = self.rules();
-        let via = self.may_answer(&question, answerer, &rules).map_err(NotTaken::Refused)?;
-        if choice != Choice::Deny && screen_locked() && rules.consent.on_lock == LockRule::Pause {
-            return Err(NotTaken::Refused(Refusal::ConsentUnavailable("the screen is locked".to_owned())));
-        }
-        // A held question dies with its process; a parked one is claimed only by the same program later.
-        let asker = question.ask.peer.clone();
-        if question.ask.anchor == Anchor::Held && question.waiting() > 0 && question.state == State::Pending {
-            let lookup = Arc::clone(&self.lookup);
-            let same = tokio::task::spawn_blocking(move || lookup.recheck(&asker)).await.unwrap_or(false);
-            if !same && question.waiting() == 1 {
-                let ended = lock(&self.consents.table).end(now, |q| q.id == id);
-                for question in &ended {
-                    self.log_question("consent.gone", "consent_gone", question, None);
-                }
-                self.consents.bump();
-                return Err(NotTaken::Over(State::Gone));
-            }
-        }
-        let resource = rules.resources.get(&question.ask.resource);
-        let sensitive = resource.is_none_or(|r| r.sensitive);
-        let answered = lock(&self.consents.table).answer(id, choice, sensitive, via, now).cloned();
-        let answered = answered.map_err(|error| match error {
-            AnswerError::Unknown => NotTaken::Unknown,
-            AnswerError::Over(state) => NotTaken::Over(state),
-            AnswerError::NotPossible => {
-                NotTaken::Refused(Refusal::InvalidRequest("this program cannot be given that answer".to_owned()))
-            }
-        })?;
-        if matches!(choice, Choice::Today | Choice::Always)
-            && let Err(refusal) = self.grant(&answered, choice, &rules, now)
-        {
-            // Without its grant the yes is worth nothing: whoever waits finds no authority and is refused.
-            lock(&self.consents.table).end(now, |q| q.id == id);
-            return Err(NotTaken::Refused(refusal));
-        }
-        let (event, code) = match choice {
-            Choice::Deny => ("consent.denied", "consent_denied"),
-            Choice::Once => ("consent.once", "ok"),
-            Choice::Today => ("consent.today", "ok"),
-            Choice::Always => ("consent.always", "ok"),
-        };
-        self.log_question(event, code, &answered, Some(via));
-        self.consents.bump();
-        self.changed("requests");
-        self.changed("grants");
-        Ok(answered)
-    }
-
-    fn grant(&self, question: &Question, choice: Choice, rules: &Rules, now: Timestamp) -> Result<GrantId, Refusal> {
-        let today = Span::hours(12).min(rules.consent.absolute);
-        self.store
-            .add_grant(Grant {
-                id: GrantId(0),
-                program: question.key.clone(),
-                account: question.ask.account.clone(),
-                resource: question.ask.resource.clone(),
-                scopes: question.ask.scopes.clone(),
-                choice,
-                created: now,
-                last_used: now,
-                until: (choice == Choice::Today).then_some(now + today),
-            })
-            .map_err(|e| Refusal::Internal(e.to_string()))
-    }
-
-    fn may_answer(&self, question: &Question, answerer: &Answerer<'_>, rules: &Rules) -> Result<&'static str, Refusal> {
-        match answerer {
-            Answerer::Page(peer) => {
-                if asks_itself(&question.ask.program, peer.program.as_ref()) {
-                    return Err(Refusal::ConsentUnavailable("a program cannot answer its own question".to_owned()));
-                }
-                Ok("page")
-            }
-            Answerer::Terminal(peer, lineage) => {
-                if !peer.first_party {
-                    return Err(Refusal::NotFirstParty);
-                }
-                if !self.terminal_allowed(rules) {
-                    return Err(Refusal::ConsentUnavailable(
-                        "questions are answered in a window here, not in a terminal".to_owned(),
-                    ));
-                }
-                if !lineage.has_terminal() {
-                    return Err(Refusal::ConsentUnavailable(
-                        "an answer needs a terminal with a person at it".to_owned(),
-                    ));
-                }
-                let asker = lock(&self.consents.lineages).get(&question.id).cloned();
-                if asker.is_none_or(|asker| asker.shares_process_with(lineage)) {
-                    return Err(Refusal::ConsentUnavailable(
-                        "the script that asks cannot answer: answer from the prompt itself or another terminal"
-                            .to_owned(),
-                    ));
-                }
-                Ok("terminal")
-            }
-        }
-    }
-
-    /// Whether the page of a question may be given to whoever came for it.
-    pub(crate) fn may_redeem(&self, path: &str, redeemer: &Peer) -> bool {
-        match path.strip_prefix("/consent/").and_then(|id| self.consents.get(id)) {
-            Some(question) => !asks_itself(&question.ask.program, redeemer.program.as_ref()),
-            None => true,
-        }
     }
 
     /// Ends questions for which `over` holds.
@@ -374,7 +332,7 @@ impl Agent {
             let expired = table.tidy(self.now());
             (expired, table.list().into_iter().map(|q| q.id.clone()).collect::<Vec<_>>())
         };
-        lock(&self.consents.lineages).retain(|id, _| known.contains(id));
+        lock(&self.consents.around).retain(|id, _| known.contains(id));
         for question in &expired {
             self.log_question("consent.expired", "consent_gone", question, None);
         }
@@ -385,24 +343,19 @@ impl Agent {
     }
 
     fn log_question(&self, event: &'static str, code: &str, question: &Question, via: Option<&str>) {
-        self.log(AuditEntry {
-            event,
-            code: code.to_owned(),
-            program: Some(shown(Some(&question.ask.program), &question.ask.peer)),
-            account: Some(question.ask.account.to_string()),
-            resource: Some(question.ask.resource.to_string()),
-            scope: Some(question.ask.scopes.to_string()),
-            via: via.map(str::to_owned),
-        });
+        self.log(entry(event, code, question, via));
     }
 }
 
-/// Whether the asking program is the answering one: same executable identity and script.
-fn asks_itself(asker: &Program, answerer: Option<&Program>) -> bool {
-    let Some(answerer) = answerer else { return false };
-    match (asker, answerer) {
-        (Program::Executable { file: a, .. }, Program::Executable { file: b, .. })
-        | (Program::Script { script: a, .. }, Program::Script { script: b, .. }) => a.digest == b.digest,
-        (a, b) => a.key() == b.key(),
+/// What the log says of a question.
+fn entry(event: &'static str, code: &str, question: &Question, via: Option<&str>) -> AuditEntry {
+    AuditEntry {
+        event,
+        code: code.to_owned(),
+        program: Some(shown(Some(&question.ask.program), &question.ask.peer)),
+        account: Some(question.ask.account.to_string()),
+        resource: Some(question.ask.resource.to_string()),
+        scope: Some(question.ask.scopes.to_string()),
+        via: via.map(str::to_owned),
     }
 }

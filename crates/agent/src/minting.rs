@@ -67,7 +67,14 @@ impl Mint {
         entropy: &dyn Entropy,
         now: Timestamp,
     ) -> Self {
-        let stored = if lasting { vault.read(ITEM).await.ok().flatten() } else { None };
+        // A keychain that cannot be read may hold a key: it is left alone, and this agent's key lives in memory.
+        let (stored, lasting) = match if lasting { vault.read(ITEM).await } else { Ok(None) } {
+            Ok(stored) => (stored, lasting),
+            Err(error) => {
+                tracing::warn!(%error, "the minting key cannot be read: minted tokens end with this agent");
+                (None, false)
+            }
+        };
         let stored: Option<Stored> = stored.and_then(|secret| serde_json::from_str(secret.expose_secret()).ok());
         let old_key = stored.as_ref().filter(|s| s.version == 1).and_then(|s| {
             let bytes = Zeroizing::new(B64.decode(&s.key).ok()?);
@@ -75,7 +82,7 @@ impl Mint {
         });
         let mut retired = stored.as_ref().map(|s| s.retired.clone()).unwrap_or_default();
         retired.retain(|r| now < Timestamp::from_millis(r.until));
-        let same = stored.as_ref().is_some_and(|s| s.issuer == issuer);
+        let same = stored.as_ref().is_some_and(|s| s.issuer == issuer) && old_key.is_some();
         let key = match old_key {
             Some(key) if same => key,
             other => {

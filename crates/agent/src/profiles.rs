@@ -9,9 +9,12 @@ use profile::{Layer, Severity, Source, SourceKind, Value};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
+    fs::OpenOptions,
     io::Read as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 /// Most bytes of the user's profile.
@@ -46,6 +49,7 @@ pub(crate) struct Profiles {
     user: PathBuf,
     managed: (PathBuf, Owner),
     current: Mutex<Arc<Snapshot>>,
+    changed: Mutex<Instant>,
 }
 
 impl Profiles {
@@ -56,7 +60,7 @@ impl Profiles {
             None => (PathBuf::from(platform::managed::SYSTEM_DIR), Owner::Root),
         };
         let first = load(&user, &managed);
-        Self { user, managed, current: Mutex::new(Arc::new(first)) }
+        Self { user, managed, current: Mutex::new(Arc::new(first)), changed: Mutex::new(Instant::now()) }
     }
 
     /// The snapshot in force.
@@ -72,7 +76,13 @@ impl Profiles {
             return false;
         }
         *current = Arc::new(fresh);
+        *lock(&self.changed) = Instant::now();
         true
+    }
+
+    /// How long the snapshot in force has been in force.
+    pub(crate) fn settled_for(&self) -> Duration {
+        lock(&self.changed).elapsed()
     }
 }
 
@@ -122,7 +132,10 @@ fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
 }
 
 fn read_user(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    match std::fs::File::open(path) {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let opened = OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path);
+    match opened {
+        Ok(file) if !file.metadata()?.is_file() => Err(std::io::Error::other("it is not a regular file")),
         Ok(file) => {
             let mut bytes = Vec::new();
             file.take(MOST_BYTES).read_to_end(&mut bytes)?;

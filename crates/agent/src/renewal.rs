@@ -6,7 +6,7 @@
 //! for it goes away.
 
 use crate::{
-    accounts::{Entry, Failure, Held, SignIn, Target, TokenKey},
+    accounts::{Entry, Failure, Held, Kept, SignIn, Target, TokenKey},
     agent::Agent,
     random,
     store::{AuditEntry, lock},
@@ -17,18 +17,21 @@ use broker::{
 };
 use oidc::{OidcError, RefreshError, TokenAnswer, TokenAsk};
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 /// Pause before the one check after an answer that got lost on the way.
 const CHECK_PAUSE: Duration = Duration::from_secs(1);
+/// The agent itself tries the one check this long after the lost answer at the earliest.
+const CHECK_REST: Span = Span::seconds(60);
 /// A forced renewal of one token at most this often.
 const FORCED_PAUSE: Duration = Duration::from_secs(10);
-/// After a failure the issuer is left alone this long, unless it names a time itself.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// After a failure the issuer is left alone this long, doubling, unless it names a time itself.
+const FIRST_PAUSE: i64 = 1000;
+const LONGEST_PAUSE: i64 = 15_000;
 /// After it did not answer at all.
-const HANG_PAUSE: Duration = Duration::from_secs(15);
+const HANG_PAUSE: Span = Span::seconds(5);
 
 /// A renewal somebody needs.
 #[derive(Clone)]
@@ -67,11 +70,8 @@ impl Agent {
         {
             return Ok(held.token);
         }
-        if let Some(failure) = lock(&entry.failure).clone() {
-            let shared = failure.at >= arrived && failure.target == need.key.target;
-            if shared || failure.until.is_some_and(|until| Instant::now() < until) {
-                return Err(failure.refusal);
-            }
+        if let Some(refusal) = self.recent_failure(&entry, need, arrived) {
+            return Err(refusal);
         }
         if need.forced {
             let mut forced = lock(&entry.forced);
@@ -87,88 +87,138 @@ impl Agent {
         let result = self.speak_to_issuer(&entry, need).await;
         match &result {
             Ok(_) => {
-                *lock(&entry.failure) = None;
+                lock(&entry.failures).retain(|key, _| key.is_some() && key.as_ref() != Some(&need.key));
                 *lock(&entry.unreachable) = None;
             }
-            Err((refusal, pause)) => {
-                let now = Instant::now();
-                let until = pause.map(|pause| now + pause);
-                *lock(&entry.failure) =
-                    Some(Failure { at: now, target: need.key.target.clone(), refusal: refusal.clone(), until });
-                if let Refusal::IssuerUnavailable(why) = refusal {
-                    *lock(&entry.unreachable) = Some(why.clone());
-                }
-                self.log(AuditEntry {
-                    event: "refresh.failed",
-                    code: crate::server::code_of(refusal).as_str().to_owned(),
-                    account: Some(entry.name.to_string()),
-                    resource: need.resource.as_ref().map(|r| r.name.to_string()),
-                    ..AuditEntry::default()
-                });
-                self.changed("accounts");
-            }
+            Err((refusal, pause)) => self.note_failure(&entry, need, refusal, *pause),
         }
         result.map_err(|(refusal, _)| refusal)
     }
 
-    async fn speak_to_issuer(
-        self: &Arc<Self>,
-        entry: &Arc<Entry>,
-        need: &Need,
-    ) -> Result<CachedToken, (Refusal, Option<Duration>)> {
+    /// A failure that still counts: one everybody here waited for, or one whose pause is not over.
+    fn recent_failure(&self, entry: &Entry, need: &Need, arrived: Instant) -> Option<Refusal> {
+        let now = self.now();
+        let failures = lock(&entry.failures);
+        [None, Some(need.key.clone())].iter().find_map(|key| {
+            let failure = failures.get(key)?;
+            // A pause that seems longer than any is a clock that was set back.
+            let pausing = now < failure.until && now.until(failure.until) <= Span::hours(1);
+            (failure.at >= arrived || pausing).then(|| failure.refusal.clone())
+        })
+    }
+
+    fn note_failure(&self, entry: &Entry, need: &Need, refusal: &Refusal, pause: Option<Span>) {
+        let whole = matches!(refusal, Refusal::IssuerUnavailable(_) | Refusal::LoginRequired(_));
+        let key = (!whole).then(|| need.key.clone());
+        let mut jitter = [0_u8; 1];
+        self.entropy.fill(&mut jitter);
+        {
+            let mut failures = lock(&entry.failures);
+            let count = failures.get(&key).map_or(0, |f| f.count);
+            let millis = (FIRST_PAUSE << count.min(8)).min(LONGEST_PAUSE) * (900 + i64::from(jitter[0]) * 200 / 255) / 1000;
+            let millis = match (refusal, pause) {
+                (Refusal::LoginRequired(_) | Refusal::RateLimited { .. }, _) => 0,
+                (_, Some(pause)) => pause.as_millis(),
+                (_, None) => millis,
+            };
+            let until = Timestamp::from_millis(self.now().as_millis() + millis);
+            failures.insert(key, Failure { at: Instant::now(), refusal: refusal.clone(), until, count: count + 1 });
+        }
+        if let Refusal::IssuerUnavailable(why) = refusal {
+            *lock(&entry.unreachable) = Some(why.clone());
+        }
+        self.log(AuditEntry {
+            event: "refresh.failed",
+            code: crate::server::code_of(refusal).as_str().to_owned(),
+            account: Some(entry.name.to_string()),
+            resource: need.resource.as_ref().map(|r| r.name.to_string()),
+            ..AuditEntry::default()
+        });
+        self.changed("accounts");
+    }
+
+    async fn speak_to_issuer(self: &Arc<Self>, entry: &Arc<Entry>, need: &Need) -> Result<CachedToken, (Refusal, Option<Span>)> {
         let account = &need.account;
         let own = own_ask(account);
         let wanted_ask = ask_of(account, &need.key);
         let asks_own = matches!(need.key.target, Target::Own | Target::IdToken);
         let lost_sign_in = || (Refusal::LoginRequired(account.name.clone()), None);
         let internal = |e: crate::store::StoreError| (Refusal::Internal(e.to_string()), None);
-        let mut checking_for_resource = false;
+        let failpoint = crate::startup::failpoint;
+        // Whether the account's own scopes are to be tried because this resource alone was refused, and whether an
+        // answer got lost in this very call: then a good check is the end of it.
+        let (mut checking_for_resource, mut lost_before) = (false, false);
         loop {
             let sign_in = self.sign_in_of(account).await.map_err(|refusal| (refusal, None))?;
             let Some(refresh_token) = sign_in.refresh_token.clone() else {
                 return Err((Refusal::InteractionRequired(account.name.clone()), None));
             };
             let print = random::hash(refresh_token.expose_secret());
-            let uses = self.store.attempt(account.name.as_str(), &print).map_err(internal)?.map_or(0, |a| a.uses);
+            let attempt = self.store.attempt(account.name.as_str(), &print).map_err(internal)?;
+            let uses = attempt.map_or(0, |a| a.uses);
             if uses >= 2 {
                 self.erase(entry, "refresh.unanswered").await;
                 return Err(lost_sign_in());
             }
+            // What reaches no issuer uses nothing up, so the way there is tried before a use is written down. Before
+            // the one retry it is tried afresh: it must not be spent on an issuer that is still away.
+            let way = if uses == 1 {
+                let rested = attempt.is_some_and(|a| a.started + CHECK_REST <= self.now());
+                if need.ahead && !rested {
+                    return Err((Refusal::IssuerUnavailable("the last renewal got no answer".to_owned()), None));
+                }
+                self.oidc.probe(&account.issuer).await
+            } else {
+                self.oidc.discover(&account.issuer).await.map(|_| ())
+            };
+            way.map_err(|error| refusal_of(&error, account, need))?;
             // After an answer that may be lost, the one retry asks for the account's own scopes and is the check too.
             let check = uses == 1 || checking_for_resource;
             let ask = if check { &own } else { &wanted_ask };
             let is_own = check || asks_own;
-            let failpoint = |step| crate::startup::failpoint(step);
             failpoint("refresh.before");
             let set = |uses| self.store.set_attempts(account.name.as_str(), &print, uses, self.now()).map_err(internal);
             set(uses + 1)?;
             failpoint("refresh.noted");
-            let erasures = entry.erasures.load(Ordering::Relaxed);
+            let era = entry.era();
             let answer = self.oidc.refresh(account, &refresh_token, ask, &known_subject(&sign_in)).await;
             failpoint("refresh.answered");
-            if entry.erasures.load(Ordering::Relaxed) != erasures {
-                // Signed out meanwhile: what came belongs to nobody.
-                if let Ok(TokenAnswer { refresh_token: Some(orphan), .. }) = answer {
-                    let _ = self.oidc.revoke(account, &orphan).await;
-                }
+            if entry.era() != era {
+                self.drop_orphan(account, answer).await;
                 return Err(lost_sign_in());
             }
             match answer {
                 Ok(answer) => {
-                    let token = self.keep_answer(entry, &sign_in, answer, need, is_own && !asks_own, &print).await;
+                    let only_check = check && !asks_own;
+                    let token = self.keep_answer(entry, &sign_in, answer, need, only_check, &print, era).await;
                     failpoint("refresh.kept");
-                    if is_own && !asks_own {
+                    if only_check {
                         if checking_for_resource {
                             return Err((Refusal::InteractionRequired(account.name.clone()), None));
                         }
+                        if lost_before {
+                            let why = "its answer got lost on the way; the sign-in itself is fine".to_owned();
+                            return Err((Refusal::IssuerUnavailable(why), Some(HANG_PAUSE)));
+                        }
+                        token.map_err(|refusal| (refusal, None))?;
                         continue;
                     }
                     return token.map_err(|refusal| (refusal, None));
                 }
+                Err(RefreshError::Answered(error) | RefreshError::Refused(error)) if uses == 1 && !error.is_unavailable() => {
+                    // The one retry was refused, in whatever words: that was the check.
+                    tracing::warn!(account = %account.name, %error, "the check after a lost answer was refused");
+                    self.erase(entry, "refresh.invalid_grant").await;
+                    return Err(lost_sign_in());
+                }
+                Err(RefreshError::Answered(error)) if matches!(error, OidcError::Unavailable { retry_after: None, .. }) => {
+                    // It may have acted before it failed: the next use is the check. See docs/adr/0004.
+                    set(1)?;
+                    return Err(refusal_of(&error, account, need));
+                }
                 Err(RefreshError::NotSent(error) | RefreshError::Answered(error) | RefreshError::Refused(error)) => {
                     set(uses)?;
-                    let (refusal, pause) = refusal_of(&error, account, need);
-                    return Err((refusal, pause));
+                    return Err(refusal_of(&error, account, need));
                 }
                 Err(RefreshError::InvalidGrant { .. }) if is_own => {
                     self.erase(entry, "refresh.invalid_grant").await;
@@ -178,33 +228,57 @@ impl Agent {
                     set(uses)?;
                     checking_for_resource = true;
                 }
-                Err(RefreshError::Malformed { error, refresh_token: Some(new) }) => {
-                    let renewed = SignIn { refresh_token: Some(new), ..(*sign_in).clone() };
-                    if self.keep(entry, renewed).await {
-                        set(0)?;
+                Err(RefreshError::Malformed { error, refresh_token: new }) => {
+                    // An answer came, whole; only what it brought cannot be used.
+                    let rotated = new.is_some();
+                    let durable = match new {
+                        Some(new) => self.keep(entry, renewed(&sign_in, Some(new), None, self.now()), era).await == Kept::Durable,
+                        None => true,
+                    };
+                    if durable || !rotated {
+                        set(uses)?;
                     }
                     return Err(refusal_of(&error, account, need));
                 }
-                Err(RefreshError::Unverified { error, .. }) => {
+                Err(RefreshError::Unverified { error, refresh_token: new }) => {
                     tracing::error!(account = %account.name, "the issuer's answer is for somebody else: it is not used");
+                    if new.is_none() {
+                        set(uses)?;
+                    }
                     return Err(refusal_of(&error, account, need));
                 }
-                Err(RefreshError::Lost(error) | RefreshError::Malformed { error, .. }) => {
+                Err(RefreshError::Lost(error)) => {
                     if uses == 1 {
                         self.erase(entry, "refresh.unanswered").await;
                         return Err(lost_sign_in());
                     }
-                    if matches!(error, OidcError::Timeout { .. }) {
+                    if need.ahead || matches!(error, OidcError::Timeout(_)) {
                         let (refusal, _) = refusal_of(&error, account, need);
                         return Err((refusal, Some(HANG_PAUSE)));
                     }
+                    lost_before = true;
                     tokio::time::sleep(CHECK_PAUSE).await;
                 }
             }
         }
     }
 
+    /// What came after the sign-in ended belongs to nobody: the issuer is told.
+    async fn drop_orphan(&self, account: &Account, answer: Result<TokenAnswer, RefreshError>) {
+        let orphan = match answer {
+            Ok(TokenAnswer { refresh_token, .. })
+            | Err(RefreshError::Malformed { refresh_token, .. } | RefreshError::Unverified { refresh_token, .. }) => refresh_token,
+            Err(_) => None,
+        };
+        if let Some(orphan) = orphan
+            && let Err(error) = self.oidc.revoke(account, &orphan).await
+        {
+            tracing::warn!(account = %account.name, %error, "a token that came after the sign-out could not be revoked");
+        }
+    }
+
     /// Keeps what a refresh brought: the refresh token durably first, then the tokens at hand.
+    #[allow(clippy::too_many_arguments, reason = "one step of one procedure")]
     async fn keep_answer(
         &self,
         entry: &Entry,
@@ -213,17 +287,27 @@ impl Agent {
         need: &Need,
         only_check: bool,
         print: &str,
+        era: u64,
     ) -> Result<CachedToken, Refusal> {
-        let mut renewed = sign_in.clone();
-        if let Some(refresh_token) = &answer.refresh_token {
-            renewed.refresh_token = Some(refresh_token.clone());
+        if answer.broader {
+            tracing::warn!(account = %entry.name, scopes = %answer.scopes, "the issuer granted more scopes than were asked for");
         }
-        if answer.refresh_expires_at.is_some() {
-            renewed.refresh_expires_at = answer.refresh_expires_at;
+        let same = |new: &SecretString| sign_in.refresh_token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret());
+        let rotated = answer.refresh_token.as_ref().is_some_and(|new| !same(new));
+        let kept = if answer.refresh_token.is_some() || answer.refresh_expires_at.is_some() {
+            let renewed = renewed(sign_in, answer.refresh_token.clone(), answer.refresh_expires_at, self.now());
+            self.keep(entry, renewed, era).await
+        } else {
+            Kept::Durable
+        };
+        if kept == Kept::Superseded {
+            self.drop_orphan(&need.account, Ok(answer)).await;
+            return Err(Refusal::LoginRequired(entry.name.clone()));
         }
-        let changed = answer.refresh_token.is_some() || answer.refresh_expires_at.is_some();
-        let durable = if changed { self.keep(entry, renewed).await } else { true };
-        if durable && let Err(error) = self.store.set_attempts(entry.name.as_str(), print, 0, self.now()) {
+        // A rotation that is not durable still counts against the old token, which the keychain may hold.
+        if (kept == Kept::Durable || !rotated)
+            && let Err(error) = self.store.set_attempts(entry.name.as_str(), print, 0, self.now())
+        {
             tracing::error!(account = %entry.name, %error, "the finished refresh could not be noted");
         }
         self.hold_answer(&need.account, &need.key, need.resource.as_ref(), &answer, only_check)
@@ -281,6 +365,21 @@ impl Agent {
     }
 }
 
+/// A sign-in with what a refresh brought.
+fn renewed(sign_in: &SignIn, refresh_token: Option<SecretString>, ends: Option<Timestamp>, now: Timestamp) -> SignIn {
+    let mut renewed = sign_in.clone();
+    if let Some(refresh_token) = refresh_token {
+        renewed.refresh_token = Some(refresh_token);
+        // A new one lives by its own rules: an end the issuer does not repeat is not known any more.
+        renewed.refresh_expires_at = ends;
+        renewed.refreshed_at = now;
+    } else if ends.is_some() {
+        renewed.refresh_expires_at = ends;
+        renewed.refreshed_at = now;
+    }
+    renewed
+}
+
 /// The request for the account's own scopes.
 pub(crate) fn own_ask(account: &Account) -> TokenAsk {
     TokenAsk { scopes: Some(account.scopes.clone()), target: oidc::Target::None }
@@ -320,24 +419,15 @@ fn carries_audience(token: &SecretString, audience: &str) -> bool {
     }
 }
 
-/// What an issuer's error means for whoever asked, and how long to leave the issuer alone.
-fn refusal_of(error: &OidcError, account: &Account, need: &Need) -> (Refusal, Option<Duration>) {
+/// What an issuer's error means for whoever asked, and how long it wants to be left alone.
+fn refusal_of(error: &OidcError, account: &Account, need: &Need) -> (Refusal, Option<Span>) {
     let refusal = crate::sign_in::refusal_of(error, account, need.resource.as_ref().map(|r| &r.name));
-    let pause = match (&refusal, retry_after(error)) {
-        (Refusal::IssuerUnavailable(_), Some(wait)) => {
-            Some(Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0).max(1)))
-        }
-        (Refusal::IssuerUnavailable(_), None) => Some(FAILURE_PAUSE),
+    let pause = match (&refusal, error) {
+        (Refusal::IssuerUnavailable(_), OidcError::Timeout(_)) => Some(HANG_PAUSE),
+        (Refusal::IssuerUnavailable(_), error) => error.retry_after().map(|wait| wait.max(Span::seconds(1))),
         _ => None,
     };
     (refusal, pause)
-}
-
-fn retry_after(error: &OidcError) -> Option<Span> {
-    match error {
-        OidcError::Unavailable { retry_after, .. } => *retry_after,
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@
 mod listener;
 
 use crate::{
-    accounts::{SignIn, Target, TokenKey},
+    accounts::{Entry, Kept, SignIn, Target, TokenKey},
     agent::Agent,
     random,
     server::{ApiError, body_of},
-    store::{AuditEntry, lock},
+    store::{AuditEntry, Person, lock},
 };
 use broker::{Account, AccountName, Refusal, ResourceName, SecretString};
 use listener::{Listening, bind};
@@ -29,8 +29,6 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const UNWATCHED: Duration = Duration::from_secs(75);
 /// How long a finished sign-in can still be asked about.
 const REMEMBERED: Duration = Duration::from_mins(5);
-/// Revocation is tried this long at sign-out.
-const REVOCATION_TIME: Duration = Duration::from_secs(10);
 
 /// How a sign-in ended.
 #[derive(Clone)]
@@ -51,6 +49,8 @@ pub(crate) struct Attempt {
     /// The one-time start address and the cookie it sets.
     pub(crate) ticket: Mutex<Option<String>>,
     pub(crate) cookie: Mutex<Option<String>>,
+    /// Hash of the answer that was consumed: a browser that loads it twice is shown the same end.
+    pub(crate) consumed: Mutex<Option<String>>,
     /// Names the page shown at the end.
     pub(crate) done: Mutex<Option<String>>,
     pub(crate) cancel: tokio::sync::Notify,
@@ -139,6 +139,10 @@ fn gave_up(text: &str) -> ErrorBody {
 /// What an issuer's error means, as a refusal with a stable code.
 pub(crate) fn refusal_of(error: &OidcError, account: &Account, resource: Option<&ResourceName>) -> Refusal {
     let text = error.to_string();
+    let text = ["the issuer is unavailable: ", "the issuer refused: "]
+        .iter()
+        .find_map(|start| text.strip_prefix(start).map(str::to_owned))
+        .unwrap_or(text);
     match error {
         OidcError::InteractionRequired(_) => Refusal::InteractionRequired(account.name.clone()),
         OidcError::LoginRequired(_) | OidcError::Expired => Refusal::LoginRequired(account.name.clone()),
@@ -209,6 +213,7 @@ impl Agent {
             pending: Mutex::new(Some(pending)),
             ticket: Mutex::new(Some(ticket)),
             cookie: Mutex::new(None),
+            consumed: Mutex::new(None),
             done: Mutex::new(None),
             cancel: tokio::sync::Notify::new(),
             watched: Mutex::new(watched.then(Instant::now)),
@@ -245,6 +250,7 @@ impl Agent {
             let deadline = tokio::time::Instant::now() + PATIENCE;
             loop {
                 tokio::select! {
+                    biased;
                     changed = outcome.wait_for(|o| !matches!(o, Outcome::Pending)) => {
                         drop(changed);
                         break;
@@ -268,9 +274,11 @@ impl Agent {
             };
             agent.log_sign_in(&attempt.account, event, &code);
             agent.changed("accounts");
-            tokio::select! {
-                () = tokio::time::sleep(listener::DONE_TIME) => {}
-                () = attempt.cancel.notified() => {}
+            if lock(&attempt.done).is_some() {
+                tokio::select! {
+                    () = tokio::time::sleep(listener::DONE_TIME) => {}
+                    () = attempt.cancel.notified() => {}
+                }
             }
             for task in &serving {
                 task.abort();
@@ -319,9 +327,10 @@ impl Agent {
         // Its own task: a browser that hangs up must not cut the exchange off.
         let finished = tokio::spawn(async move {
             let entry = agent.accounts.entry(&attempt.account.name);
+            let era = entry.era();
             let _turn = entry.renewing.lock().await;
             match agent.oidc.redeem(pending, code).await {
-                Ok(signed_in) => agent.welcome(&attempt, &entry, signed_in).await,
+                Ok(signed_in) => agent.welcome(&attempt, &entry, signed_in, era).await,
                 Err(error) => {
                     let refusal = refusal_of(&error, &attempt.account, None);
                     attempt.fail(&refusal);
@@ -333,12 +342,11 @@ impl Agent {
         }
     }
 
-    async fn welcome(self: &Arc<Self>, attempt: &Attempt, entry: &crate::accounts::Entry, signed_in: oidc::SignedIn) {
+    async fn welcome(self: &Arc<Self>, attempt: &Attempt, entry: &Entry, signed_in: oidc::SignedIn, era: u64) {
         let account = &attempt.account;
         let current = self.rules().accounts.get(&account.name).cloned();
-        if !attempt.is_pending()
-            || current.is_none_or(|c| c.issuer != account.issuer || c.client_id != account.client_id)
-        {
+        if !attempt.is_pending() || current.is_none_or(|c| c.issuer != account.issuer || c.client_id != account.client_id) {
+            self.turn_away(account, signed_in.tokens.refresh_token.as_ref()).await;
             attempt.fail_with(gave_up("the sign-in was given up before it was finished"));
             return;
         }
@@ -347,6 +355,7 @@ impl Agent {
         let known = identity.known();
         let tokens = signed_in.tokens;
         let refreshable = tokens.refresh_token.is_some();
+        let now = self.now();
         let sign_in = SignIn {
             issuer: account.issuer.to_string(),
             client_id: account.client_id.clone(),
@@ -355,23 +364,25 @@ impl Agent {
             auth_time: identity.auth_time,
             acr: identity.acr.clone(),
             amr: identity.amr.clone(),
-            signed_in_at: self.now(),
+            signed_in_at: now,
             refresh_token: tokens.refresh_token.clone(),
             refresh_expires_at: tokens.refresh_expires_at,
+            refreshed_at: now,
             nonce: known.nonce,
             ends_at: (!refreshable).then_some(tokens.expires_at),
         };
-        if let Some(previous) = self.store.known_sign_in(account.name.as_str()).ok().flatten()
-            && previous.subject != sign_in.subject
-        {
-            // Somebody else: what the former person allowed does not carry over.
-            if self.revoke_grants("grant.ended", |g| g.account == account.name).is_err() {
-                attempt.fail(&Refusal::Internal("the former person's grants could not be ended".to_owned()));
-                return;
-            }
+        if let Err(refusal) = self.part_with_the_former(account, &identity) {
+            attempt.fail(&refusal);
+            return;
         }
-        let durable = self.keep(entry, sign_in).await;
-        *lock(&entry.failure) = None;
+        let kept = self.keep(entry, sign_in, era).await;
+        if kept == Kept::Superseded {
+            self.turn_away(account, tokens.refresh_token.as_ref()).await;
+            attempt.fail_with(gave_up("you signed out while the sign-in was being finished"));
+            return;
+        }
+        let durable = kept == Kept::Durable;
+        lock(&entry.failures).clear();
         *lock(&entry.unreachable) = None;
         let (key, resource) = match &attempt.redeem_for {
             Some((key, resource)) => (key.clone(), Some(resource)),
@@ -379,7 +390,10 @@ impl Agent {
                 (TokenKey { account: account.name.clone(), target: Target::Own, scopes: account.scopes.clone() }, None)
             }
         };
-        if let Err(refusal) = self.hold_answer(account, &key, resource, &tokens, false) {
+        // Issuers may answer the code with more scopes than one resource asks for by default: such a token is nobody's.
+        let narrow = key.target == Target::Own || tokens.scopes.is_subset(&key.scopes);
+        let held = self.hold_answer(account, &key, resource.filter(|_| narrow), &tokens, !narrow);
+        if let Err(refusal) = held {
             tracing::warn!(account = %account.name, %refusal, "the first token cannot be handed out");
         }
         let mut notices = Vec::new();
@@ -393,11 +407,35 @@ impl Agent {
                 "the issuer gave no refresh token: you will be asked to sign in again when the token ends".to_owned(),
             );
         }
-        attempt.outcome.send_replace(Outcome::SignedIn {
-            subject: identity.subject,
-            display_name: identity.display_name,
-            notices,
+        attempt.outcome.send_if_modified(|outcome| {
+            let pending = matches!(outcome, Outcome::Pending);
+            if pending {
+                let (subject, display_name) = (identity.subject, identity.display_name);
+                *outcome = Outcome::SignedIn { subject, display_name, notices };
+            }
+            pending
         });
+    }
+
+    /// What somebody else allowed, or the same person at another issuer, does not carry over.
+    fn part_with_the_former(&self, account: &Account, identity: &oidc::Identity) -> Result<(), Refusal> {
+        let former = self.store.sign_in(account.name.as_str()).map_err(|e| Refusal::Internal(e.to_string()))?;
+        let same = |person: &Person| person.issuer == identity.issuer.as_str() && person.subject == identity.subject;
+        if former.as_ref().is_some_and(|(person, _)| !same(person)) {
+            self.revoke_grants("grant.ended", |g| g.account == account.name)
+                .map_err(|e| Refusal::Internal(e.0.error_description.clone()))?;
+            self.end_questions("login_required", |q| q.ask.account == account.name);
+        }
+        Ok(())
+    }
+
+    /// Tells the issuer that a sign-in it finished is not wanted any more.
+    async fn turn_away(&self, account: &Account, refresh_token: Option<&SecretString>) {
+        if let Some(refresh_token) = refresh_token
+            && let Err(error) = self.oidc.revoke(account, refresh_token).await
+        {
+            tracing::warn!(account = %account.name, %error, "a sign-in that was given up could not be revoked");
+        }
     }
 
     /// Signs out: the local wipe always, revocation first and at most ten seconds.
@@ -414,32 +452,31 @@ impl Agent {
 
     async fn sign_out_in_turn(self: &Arc<Self>, account: &Account) -> Result<SignedOut, ApiError> {
         let entry = self.accounts.entry(&account.name);
-        // A renewal that hangs must not keep anybody signed in: what it brings later is erased again below.
-        let turn = tokio::time::timeout(REVOCATION_TIME, entry.renewing.lock()).await;
         let sign_in = self.sign_in_of(account).await;
         let unreadable = matches!(&sign_in, Err(Refusal::KeychainLocked | Refusal::KeychainUnavailable(_)));
-        let refresh_token: Option<SecretString> = sign_in.as_ref().ok().and_then(|s| s.refresh_token.clone());
-        self.erase(&entry, "sign_out").await;
-        self.revoke_grants("grant.ended", |g| g.account == account.name && g.choice == broker::Choice::Today)?;
+        // From here on nothing is issued, even if this process dies; then the issuer is told; then the item goes.
+        let former = self.disown(&entry);
+        let ended = self.revoke_grants("grant.ended", |g| g.account == account.name && g.choice == broker::Choice::Today);
         self.end_questions("login_required", |q| q.ask.account == account.name);
         let mut out = SignedOut { account: account.name.to_string(), revocation: "nothing".to_owned(), detail: None };
-        if let Some(refresh_token) = refresh_token {
-            let told = tokio::time::timeout(REVOCATION_TIME, self.oidc.revoke(account, &refresh_token)).await;
-            let (word, detail) = match told {
-                Ok(Ok(Revocation::Done)) => ("done", None),
-                Ok(Ok(Revocation::Unsupported)) => ("unsupported", None),
-                Ok(Err(error)) => ("failed", Some(error.to_string())),
-                Err(_) => ("failed", Some("the issuer did not answer in ten seconds".to_owned())),
-            };
-            word.clone_into(&mut out.revocation);
-            out.detail = detail;
-        } else if sign_in.is_ok() {
-            "unsupported".clone_into(&mut out.revocation);
-            out.detail = Some("there was no refresh token to revoke".to_owned());
-        } else if unreadable {
-            "failed".clone_into(&mut out.revocation);
-            out.detail = Some("the stored sign-in could not be read".to_owned());
-        }
+        let refresh_token = former.as_ref().and_then(|s| s.refresh_token.clone());
+        let (word, detail) = match (refresh_token, unreadable) {
+            (Some(refresh_token), _) => match self.oidc.revoke(account, &refresh_token).await {
+                Ok(Revocation::Done) => ("done", None),
+                Ok(Revocation::Unsupported) => ("unsupported", None),
+                Err(error) => ("failed", Some(error.to_string())),
+            },
+            (None, true) => ("failed", Some("the stored sign-in could not be read".to_owned())),
+            (None, false) if former.is_some() => {
+                ("unsupported", Some("there was no refresh token to revoke".to_owned()))
+            }
+            (None, false) => ("nothing", None),
+        };
+        word.clone_into(&mut out.revocation);
+        out.detail = detail;
+        // A renewal or sign-in that is still under way finds itself superseded and cleans up behind itself.
+        let turn = tokio::time::timeout(Duration::from_secs(1), entry.renewing.lock()).await;
+        self.finish_erasing(&entry).await;
         drop(turn);
         let code = if out.revocation == "failed" { "revocation_failed" } else { "ok" };
         self.log(AuditEntry {
@@ -449,6 +486,7 @@ impl Agent {
             via: Some(out.revocation.clone()),
             ..AuditEntry::default()
         });
+        ended?;
         Ok(out)
     }
 }

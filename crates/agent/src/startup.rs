@@ -121,6 +121,8 @@ pub async fn run(call: Call) -> Result<(), StartError> {
     })?;
     let agent = assemble(&call, &paths).await?;
     let (agent, tcp) = agent;
+    // The address first: whoever sees the socket finds it.
+    write_address(&paths, &agent.address).map_err(StartError::Listen)?;
     let socket = bind_socket(&paths.socket()).map_err(StartError::Listen)?;
     let router = router(&agent);
     let authority = agent.address.trim_start_matches("http://").to_owned();
@@ -131,8 +133,9 @@ pub async fn run(call: Call) -> Result<(), StartError> {
         tokio::spawn(on_socket.unix(socket)),
         tokio::spawn(upkeep::run(Arc::clone(&agent))),
     ];
-    write_address(&paths, &agent.address).map_err(StartError::Listen)?;
     agent.log(AuditEntry { event: "agent.started", code: "ok".to_owned(), ..AuditEntry::default() });
+    let reading = Arc::clone(&agent);
+    tokio::spawn(async move { reading.read_records().await });
     tracing::info!(address = agent.address, version = env!("CARGO_PKG_VERSION"), "ready");
     wait_for_signal().await;
     for task in &tasks {
@@ -195,6 +198,7 @@ async fn assemble(call: &Call, paths: &Paths) -> Result<(Arc<Agent>, TcpListener
         started: Instant::now(),
         test_policy,
         desktops: AtomicUsize::new(0),
+        tending: tokio::sync::Mutex::new(()),
         notices: Mutex::new(notices),
         events: tokio::sync::broadcast::channel(64).0,
         refusals: Mutex::default(),

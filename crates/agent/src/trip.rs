@@ -12,7 +12,10 @@ use broker::{
     Authority, CachedToken, ExposeSecret, Grant, Peer, Program, Refusal, Rules, Timestamp, TokenKind, Wanted,
     trip::{Ports, Record, Request},
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// One request on its way.
 pub(crate) struct Trip<'a> {
@@ -20,6 +23,8 @@ pub(crate) struct Trip<'a> {
     pub(crate) connection: &'a Connection,
     /// Hash of the cookie session over TCP; a parked question belongs to it.
     pub(crate) session: Option<String>,
+    /// The account's era when the trip first looked at it: after a sign-out nothing is delivered.
+    pub(crate) era: OnceLock<u64>,
 }
 
 impl Ports for Trip<'_> {
@@ -48,6 +53,7 @@ impl Ports for Trip<'_> {
     }
 
     fn cached(&self, wanted: &Wanted) -> Option<CachedToken> {
+        self.era.get_or_init(|| self.agent.accounts.entry(&wanted.account.name).era());
         if wanted.resource.token == TokenKind::Minted {
             return None;
         }
@@ -63,6 +69,9 @@ impl Ports for Trip<'_> {
         if wanted.resource.token == TokenKind::Minted {
             let sign_in = self.agent.sign_in_of(&wanted.account).await?;
             let now = self.agent.now();
+            if sign_in.refresh_expires_at.is_some_and(|end| end <= now) {
+                return Err(Refusal::LoginRequired(wanted.account.name.clone()));
+            }
             let (value, expires_at) = self.agent.mint(wanted, &sign_in, &client_id(peer));
             return Ok(CachedToken {
                 value: Arc::new(value),
@@ -96,7 +105,10 @@ impl Ports for Trip<'_> {
         self.connection.still_same(self.agent, peer).await
     }
 
-    fn still_granted(&self, authority: &Authority, _wanted: &Wanted) -> bool {
+    fn still_granted(&self, authority: &Authority, wanted: &Wanted) -> bool {
+        if self.era.get().is_some_and(|era| *era != self.agent.accounts.entry(&wanted.account.name).era()) {
+            return false;
+        }
         match authority {
             Authority::Grant(id) => self.agent.store.use_grant(*id, self.agent.now()),
             Authority::Preapproved | Authority::Once(_) => true,
@@ -115,7 +127,7 @@ impl Ports for Trip<'_> {
             program: Some(shown(record.peer.program.as_ref(), record.peer)),
             account: wanted.map(|w| w.account.name.to_string()),
             resource: Some(wanted.map_or_else(|| cut(&record.request.resource), |w| w.resource.name.to_string())),
-            scope: Some(wanted.map_or_else(|| record.request.scopes.to_string(), |w| w.scopes.to_string())),
+            scope: Some(wanted.map_or_else(|| cut(&record.request.scopes.to_string()), |w| w.scopes.to_string())),
             via,
         };
         self.agent

@@ -21,6 +21,8 @@ const MINUTE: u64 = 60;
 /// After a failed renewal ahead of time the next one waits at least this long, doubling.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
+/// What a changed profile would wipe is wiped only when the profile has stayed as it is this long.
+const SETTLED: Duration = Duration::from_secs(20);
 const ANCHOR: &str = "audit-anchor";
 
 /// Renewals ahead of time that failed: when to try again.
@@ -30,6 +32,12 @@ struct Pauses(Mutex<HashMap<TokenKey, (Instant, Duration)>>);
 impl Pauses {
     fn may(&self, key: &TokenKey) -> bool {
         lock(&self.0).get(key).is_none_or(|(until, _)| Instant::now() >= *until)
+    }
+
+    fn hold(&self, key: &TokenKey) {
+        let mut pauses = lock(&self.0);
+        let last = pauses.get(key).map_or(FIRST_PAUSE / 2, |(_, last)| *last);
+        pauses.insert(key.clone(), (Instant::now() + FIRST_PAUSE, last));
     }
 
     fn note(&self, key: &TokenKey, ok: bool, jitter: u8) {
@@ -57,24 +65,45 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             agent.profile_changed();
         }
         if ticks.is_multiple_of(KEEP_EVERY) {
-            if agent.vault.look_again().await {
-                tracing::info!("a keychain has come up: what was kept in memory is written to it");
-                for entry in agent.accounts.entries() {
-                    let mut record = lock(&entry.record);
-                    if !matches!(*record, Record::SignedIn(_)) {
-                        *record = Record::Unread;
-                    }
-                }
-            }
-            agent.keep_again().await;
+            // Its own task: a keychain that hangs must not hold up anything else.
+            let agent = Arc::clone(&agent);
+            tokio::spawn(async move { agent.tend_records().await });
         }
         if ticks.is_multiple_of(MINUTE) {
-            agent.minute().await;
+            agent.minute();
+            let agent = Arc::clone(&agent);
+            tokio::spawn(async move { agent.write_anchor().await });
         }
     }
 }
 
 impl Agent {
+    async fn tend_records(self: &Arc<Self>) {
+        let Ok(_turn) = self.tending.try_lock() else { return };
+        if self.vault.look_again().await {
+            tracing::info!("a keychain has come up: what was kept in memory is written to it");
+            for entry in self.accounts.entries() {
+                let mut record = lock(&entry.record);
+                if matches!(*record, Record::Unreadable(_)) {
+                    *record = Record::Unread;
+                }
+            }
+        }
+        self.keep_again().await;
+        if self.profiles.settled_for() >= SETTLED {
+            self.wipe_strangers().await;
+        }
+    }
+
+    /// Looks at every account once, so that what is in the keychain is tended from the start.
+    pub(crate) async fn read_records(&self) {
+        for account in self.rules().accounts.values() {
+            if let Err(refusal) = self.sign_in_of(account).await {
+                tracing::debug!(account = %account.name, %refusal, "no sign-in");
+            }
+        }
+    }
+
     fn renew_ahead(self: &Arc<Self>, pauses: &Arc<Pauses>) {
         let rules = self.rules();
         let now = self.now();
@@ -87,6 +116,10 @@ impl Agent {
                 continue;
             }
             let resource = rules.issuer_resources(&key.account).find(|r| TokenKey::of(r, &key.scopes) == key).cloned();
+            if resource.is_none() && !matches!(key.target, Target::Own | Target::IdToken) {
+                // The profile no longer has it.
+                continue;
+            }
             let need = Need {
                 account: account.clone(),
                 key: key.clone(),
@@ -97,7 +130,7 @@ impl Agent {
             };
             let (agent, pauses) = (Arc::clone(self), Arc::clone(pauses));
             // Held back at once, so that the next tick does not start another.
-            pauses.note(&key, false, 128);
+            pauses.hold(&key);
             tokio::spawn(async move {
                 let renewed = agent.renew(need).await;
                 let mut jitter = [0_u8; 1];
@@ -110,22 +143,16 @@ impl Agent {
         }
     }
 
-    /// Sign-ins whose refresh token would expire: renewed when nine tenths of what is left since the last look is gone.
+    /// Sign-ins whose refresh token would expire: due when half of its life is gone.
     fn sign_ins_near_their_end(&self, now: Timestamp) -> Vec<TokenKey> {
+        let rules = self.rules();
         let mut keys = Vec::new();
         for entry in self.accounts.entries() {
             let Record::SignedIn(sign_in) = &*lock(&entry.record) else { continue };
-            let Some(end) = sign_in.refresh_expires_at else { continue };
-            let left = now.until(end).as_seconds();
-            let whole = sign_in.signed_in_at.until(end).as_seconds().max(1);
-            if sign_in.refresh_token.is_some() && left > 0 && left * 2 < whole.min(3600) {
-                let rules = self.rules();
-                let Some(account) = rules.accounts.get(&entry.name) else { continue };
-                keys.push(TokenKey {
-                    account: entry.name.clone(),
-                    target: Target::Own,
-                    scopes: account.scopes.clone(),
-                });
+            let (Some(end), Some(account)) = (sign_in.refresh_expires_at, rules.accounts.get(&entry.name)) else { continue };
+            let (left, whole) = (now.until(end).as_seconds(), sign_in.refreshed_at.until(end).as_seconds());
+            if sign_in.refresh_token.is_some() && left > 0 && left * 2 < whole {
+                keys.push(TokenKey { account: entry.name.clone(), target: Target::Own, scopes: account.scopes.clone() });
             }
         }
         keys
@@ -148,23 +175,20 @@ impl Agent {
             ..AuditEntry::default()
         });
         self.changed("profile");
-        // A changed issuer or client must not meet the old sign-in: looking at each record wipes those that no longer fit.
+        self.drop_tokens_of_strangers();
         let agent = Arc::clone(self);
-        tokio::spawn(async move {
-            for account in snapshot.rules.accounts.values() {
-                let _ = agent.sign_in_of(account).await;
-            }
-        });
+        tokio::spawn(async move { agent.read_records().await });
     }
 
-    async fn minute(&self) {
+    fn minute(&self) {
         self.write_counts();
         let now = self.now();
         if let Err(error) = self.store.save_use().and_then(|()| self.store.tidy_sessions(now)) {
             tracing::error!(%error, "the database could not be tidied");
         }
-        let _ = self.store.end_grants(|g| g.until.is_some_and(|until| until <= now));
-        self.write_anchor().await;
+        if let Err(error) = self.store.end_grants(|g| g.until.is_some_and(|until| until <= now)) {
+            tracing::error!(%error, "grants that are over could not be tidied away");
+        }
     }
 
     fn write_counts(&self) {
@@ -186,8 +210,23 @@ impl Agent {
         if !self.vault.is_durable() || seq == 0 {
             return;
         }
-        let known = self.read_anchor().await;
-        if known.as_ref().is_some_and(|(known, _)| *known >= seq) {
+        if let Some((known, anchored)) = self.read_anchor().await {
+            match self.store.hash_at(known) {
+                Ok(Some(found)) if found == anchored && known < seq => {}
+                Ok(Some(found)) if found == anchored => return,
+                Ok(_) => {
+                    // The anchor is the evidence: it stays where it is.
+                    tracing::error!(line = known, "the audit log no longer holds the line that is anchored in the keychain");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the audit log cannot be compared with its anchor");
+                    return;
+                }
+            }
+        }
+        if let Err(error) = self.store.settle() {
+            tracing::error!(%error, "the audit log could not be brought to the disk");
             return;
         }
         if let Err(error) = self.vault.write(ANCHOR, format!("{seq} {hash}").into()).await {
@@ -202,8 +241,13 @@ impl Agent {
         Some((seq.parse().ok()?, hash.to_owned()))
     }
 
-    /// The last things before the end.
+    /// The last things before the end; a renewal that is under way is waited for, so that nothing of it is lost.
     pub(crate) async fn wind_up(&self) {
+        for entry in self.accounts.entries() {
+            if tokio::time::timeout(Duration::from_secs(10), entry.renewing.lock()).await.is_err() {
+                tracing::warn!(account = %entry.name, "a renewal is cut off");
+            }
+        }
         self.write_counts();
         if let Err(error) = self.store.save_use() {
             tracing::error!(%error, "the last use of grants could not be written");

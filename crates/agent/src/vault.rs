@@ -71,14 +71,16 @@ impl Vault {
         self.call(item, |keychain, item| keychain.read(item)).await
     }
 
-    /// Writes an item; durable when it returns (in memory-only mode: as durable as memory).
-    pub(crate) async fn write(&self, item: &str, secret: SecretString) -> Result<(), KeychainError> {
-        self.call(item, move |keychain, item| keychain.write(item, &secret)).await
+    /// Writes an item. `Ok(true)` when it is durable now, `Ok(false)` when it went to memory.
+    pub(crate) async fn write(&self, item: &str, secret: SecretString) -> Result<bool, KeychainError> {
+        let durable = self.is_durable();
+        self.call(item, move |keychain, item| keychain.write(item, &secret)).await.map(|()| durable)
     }
 
-    /// Deletes an item.
-    pub(crate) async fn delete(&self, item: &str) -> Result<(), KeychainError> {
-        self.call(item, |keychain, item| keychain.delete(item)).await
+    /// Deletes an item. `Ok(true)` when the system's keychain no longer has it, `Ok(false)` when only memory was asked.
+    pub(crate) async fn delete(&self, item: &str) -> Result<bool, KeychainError> {
+        let durable = self.is_durable();
+        self.call(item, |keychain, item| keychain.delete(item)).await.map(|()| durable)
     }
 
     async fn call<T: Send + 'static>(

@@ -1,16 +1,17 @@
 //! The open questions: one state machine for everything that can happen between a question and its answer.
 //!
 //! Invariant: a question leaves `Pending` exactly once. Whoever asks is told through [`Table::outcome`] or
-//! [`Table::claim`]; an answer spent once is gone. The table knows no clock: every call brings the time.
+//! [`Table::claim`]; an answer spent once is gone. Each question that expired is told exactly once, by [`Table::tidy`].
+//! The table knows no clock: every call brings the time. Whatever a program does, what is remembered is bounded.
 //! It does not check who answers; that is done before [`Table::answer`] is called.
 
 use crate::{
     grant::{Choice, ProgramKey},
     peer::{Peer, ProcessInstance, Program},
     refusal::Refusal,
-    words::{AccountName, ResourceName, ScopeSet, Span, Timestamp},
+    words::{AccountName, Issuer, ResourceName, ScopeSet, Span, Timestamp},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// How long a parked question stays open, and how long an answer waits to be fetched.
 pub const PARKED: Span = Span::seconds(120);
@@ -18,6 +19,14 @@ pub const PARKED: Span = Span::seconds(120);
 pub const WINDOW_PAUSE: Span = Span::minutes(15);
 const MOST_PER_PROGRAM: usize = 10;
 const MOST_AT_ALL: usize = 200;
+/// Questions remembered, open and over: of one program, and of all.
+const MOST_REMEMBERED_PER_PROGRAM: usize = 20;
+const MOST_REMEMBERED: usize = 400;
+/// Calls of one program that wait on their connections.
+const MOST_WAITING_PER_PROGRAM: usize = 128;
+/// New questions of one program within [`FRESH_WINDOW`].
+const MOST_FRESH: usize = 30;
+const FRESH_WINDOW: Span = Span::minutes(1);
 const FIRST_BACK_OFF: i64 = 10;
 const LONGEST_BACK_OFF: i64 = 15 * 60;
 
@@ -27,7 +36,7 @@ pub enum Anchor {
     /// Held on a connection: it belongs to the callers waiting on it.
     Held,
     /// Parked by a program on the user socket: the leader of its session.
-    Leader(Option<ProcessInstance>),
+    Leader(ProcessInstance),
     /// Parked over TCP: the cookie session (its hash).
     Session(String),
 }
@@ -46,12 +55,27 @@ pub struct Ask {
     pub anchor: Anchor,
     /// Account it draws on.
     pub account: AccountName,
+    /// The account's issuer when the question was opened.
+    pub issuer: Issuer,
     /// Resource.
     pub resource: ResourceName,
+    /// The resource's audience when the question was opened.
+    pub audience: Option<String>,
     /// Scopes.
     pub scopes: ScopeSet,
     /// What the program calls itself; unverified.
     pub says_it_is: Option<String>,
+}
+
+impl Ask {
+    /// Whether both are for the same thing: place, account with its issuer, resource with its audience.
+    fn is_for_the_same(&self, other: &Self) -> bool {
+        self.anchor == other.anchor
+            && self.account == other.account
+            && self.issuer == other.issuer
+            && self.resource == other.resource
+            && self.audience == other.audience
+    }
 }
 
 /// Where a question stands.
@@ -86,8 +110,12 @@ pub struct Question {
     pub via: Option<&'static str>,
     /// Callers waiting on their connections.
     waiters: BTreeSet<Waiter>,
-    /// Waiters that were there when the answer `once` was given, and parked callers: each may take one token.
+    /// Waiters on the page that was answered with `once`: each may take one token.
     once: BTreeSet<Waiter>,
+    /// Waiters that came too late for that page: they ask again.
+    late: BTreeSet<Waiter>,
+    /// Whether a window was opened for it.
+    window: bool,
     /// Whether a parked caller may take one token.
     once_parked: bool,
 }
@@ -108,6 +136,11 @@ impl Question {
     /// How many calls wait on it now.
     pub fn waiting(&self) -> usize {
         self.waiters.len()
+    }
+
+    /// The calls that wait on it now.
+    pub fn waiters(&self) -> &BTreeSet<Waiter> {
+        &self.waiters
     }
 }
 
@@ -133,6 +166,8 @@ pub enum Outcome {
     Yes(Choice, &'static str),
     /// A no.
     Denied,
+    /// Answered with `once` for others, by somebody who was not shown this caller: ask again.
+    Again,
     /// Over without an answer.
     Gone,
 }
@@ -163,6 +198,9 @@ pub struct Table {
     questions: BTreeMap<String, Question>,
     back_off: HashMap<(ProgramKey, ResourceName), BackOff>,
     window_pause: HashMap<ProgramKey, Timestamp>,
+    fresh: HashMap<ProgramKey, VecDeque<Timestamp>>,
+    /// Expired, and not told yet.
+    expired: Vec<Question>,
     next_waiter: Waiter,
 }
 
@@ -172,7 +210,7 @@ impl Table {
     /// `fresh_id` names it if it is new; `wait` is how long a held caller waits.
     ///
     /// # Errors
-    /// [`Refusal::RateLimited`] while the program backs off after a no, or has too many questions open.
+    /// [`Refusal::RateLimited`] while the program backs off after a no, or has too many questions or calls waiting.
     pub fn open(
         &mut self,
         ask: Ask,
@@ -180,23 +218,22 @@ impl Table {
         wait: Option<Span>,
         now: Timestamp,
     ) -> Result<(Opened, Waiter), Refusal> {
-        self.tidy(now);
+        self.advance(now);
         let key = ask.program.key();
         if let Some(back_off) = self.back_off.get(&(key.clone(), ask.resource.clone()))
             && now < back_off.until
         {
             return Err(Refusal::RateLimited { retry_after: now.until(back_off.until).max(Span::seconds(1)) });
         }
+        let of_program = self.questions.values().filter(|q| q.state == State::Pending && q.key == key);
+        if wait.is_some() && of_program.map(Question::waiting).sum::<usize>() >= MOST_WAITING_PER_PROGRAM {
+            return Err(Refusal::RateLimited { retry_after: Span::seconds(1) });
+        }
         self.next_waiter += 1;
         let waiter = self.next_waiter;
         let span = wait.unwrap_or(PARKED).min(PARKED);
         let joined = self.questions.values_mut().find(|q| {
-            q.state == State::Pending
-                && q.key == key
-                && q.ask.anchor == ask.anchor
-                && q.ask.account == ask.account
-                && q.ask.resource == ask.resource
-                && q.ask.scopes == ask.scopes
+            q.state == State::Pending && q.key == key && q.ask.is_for_the_same(&ask) && q.ask.scopes == ask.scopes
         });
         if let Some(question) = joined {
             if wait.is_some() {
@@ -212,6 +249,13 @@ impl Table {
         {
             return Err(Refusal::RateLimited { retry_after: PARKED });
         }
+        let fresh = self.fresh.entry(key.clone()).or_default();
+        if let Some(first) = fresh.front()
+            && fresh.len() >= MOST_FRESH
+        {
+            return Err(Refusal::RateLimited { retry_after: now.until(*first + FRESH_WINDOW).max(Span::seconds(1)) });
+        }
+        fresh.push_back(now);
         let window = self.window_pause.get(&key).is_none_or(|until| now >= *until)
             && !self.questions.values().any(|q| q.state == State::Pending && q.key == key);
         let question = Question {
@@ -223,15 +267,53 @@ impl Table {
             via: None,
             waiters: wait.map(|_| waiter).into_iter().collect(),
             once: BTreeSet::new(),
+            late: BTreeSet::new(),
+            window,
             once_parked: false,
             ask,
         };
         let expires = question.expires;
+        self.forget_for(&question.key);
         self.questions.insert(fresh_id.clone(), question);
         Ok((Opened { id: fresh_id, fresh: true, window, expires }, waiter))
     }
 
-    /// Answers a question. The first answer wins.
+    /// Makes room for one more question of this program: the oldest that are over are forgotten.
+    fn forget_for(&mut self, key: &ProgramKey) {
+        let oldest = |questions: &BTreeMap<String, Question>, of: Option<&ProgramKey>| {
+            let over = questions.values().filter(|q| q.state != State::Pending && of.is_none_or(|key| q.key == *key));
+            over.min_by_key(|q| q.expires).map(|q| q.id.clone())
+        };
+        while self.questions.values().filter(|q| q.key == *key).count() >= MOST_REMEMBERED_PER_PROGRAM
+            && let Some(id) = oldest(&self.questions, Some(key))
+        {
+            self.questions.remove(&id);
+        }
+        while self.questions.len() >= MOST_REMEMBERED
+            && let Some(id) = oldest(&self.questions, None)
+        {
+            self.questions.remove(&id);
+        }
+    }
+
+    /// Whether [`Table::answer`] would take this answer now.
+    ///
+    /// # Errors
+    /// See [`AnswerError`].
+    pub fn may_answer(&mut self, id: &str, choice: Choice, sensitive: bool, now: Timestamp) -> Result<(), AnswerError> {
+        self.advance(now);
+        let question = self.questions.get(id).ok_or(AnswerError::Unknown)?;
+        if question.state != State::Pending {
+            return Err(AnswerError::Over(question.state));
+        }
+        if !question.choices(sensitive).contains(&choice) {
+            return Err(AnswerError::NotPossible);
+        }
+        Ok(())
+    }
+
+    /// Answers a question. The first answer wins. `shown` are the calls listed on the page that was answered (`None`:
+    /// all that wait); `once` is one token for each of those that still wait, the others are told to ask again.
     ///
     /// # Errors
     /// See [`AnswerError`].
@@ -241,20 +323,16 @@ impl Table {
         choice: Choice,
         sensitive: bool,
         via: &'static str,
+        shown: Option<&BTreeSet<Waiter>>,
         now: Timestamp,
     ) -> Result<&Question, AnswerError> {
-        self.tidy(now);
+        self.may_answer(id, choice, sensitive, now)?;
         let question = self.questions.get_mut(id).ok_or(AnswerError::Unknown)?;
-        if question.state != State::Pending {
-            return Err(AnswerError::Over(question.state));
-        }
-        if !question.choices(sensitive).contains(&choice) {
-            return Err(AnswerError::NotPossible);
-        }
         question.state = State::Answered(choice);
         question.via = Some(via);
         question.expires = now + PARKED;
-        question.once.clone_from(&question.waiters);
+        let was_shown = |waiter: &Waiter| shown.is_none_or(|shown| shown.contains(waiter));
+        (question.once, question.late) = question.waiters.iter().copied().partition(was_shown);
         question.once_parked = question.ask.anchor != Anchor::Held;
         let back_off_key = (question.key.clone(), question.ask.resource.clone());
         self.window_pause.remove(&back_off_key.0);
@@ -269,11 +347,12 @@ impl Table {
 
     /// Looks at a held caller's question; spends a `once`.
     pub fn outcome(&mut self, id: &str, waiter: Waiter, now: Timestamp) -> Outcome {
-        self.tidy(now);
+        self.advance(now);
         let Some(question) = self.questions.get_mut(id) else { return Outcome::Gone };
         match question.state {
             State::Pending => Outcome::Pending,
             State::Answered(Choice::Deny) => Outcome::Denied,
+            State::Answered(Choice::Once) if question.late.remove(&waiter) => Outcome::Again,
             State::Answered(Choice::Once) if !question.once.remove(&waiter) => Outcome::Gone,
             State::Answered(choice) => Outcome::Yes(choice, question.via.unwrap_or("page")),
             State::Expired | State::Gone => Outcome::Gone,
@@ -282,7 +361,7 @@ impl Table {
 
     /// Looks for the answer to a parked question when its program comes back; spends a `once` or a `deny`.
     pub fn claim(&mut self, ask: &Ask, now: Timestamp) -> Option<(String, Outcome)> {
-        self.tidy(now);
+        self.advance(now);
         let key = ask.program.key();
         let id = self
             .questions
@@ -291,9 +370,7 @@ impl Table {
                 matches!(q.state, State::Answered(Choice::Once | Choice::Deny))
                     && q.once_parked
                     && q.key == key
-                    && q.ask.anchor == ask.anchor
-                    && q.ask.account == ask.account
-                    && q.ask.resource == ask.resource
+                    && q.ask.is_for_the_same(ask)
                     && ask.scopes.is_subset(&q.ask.scopes)
             })
             .map(|q| q.id.clone())?;
@@ -315,6 +392,9 @@ impl Table {
         if question.state == State::Pending && question.waiters.is_empty() && question.ask.anchor == Anchor::Held {
             question.state = State::Gone;
             question.expires = now + PARKED;
+            if question.window {
+                self.window_pause.insert(question.key.clone(), now + WINDOW_PAUSE);
+            }
             return Some(question.clone());
         }
         None
@@ -327,30 +407,42 @@ impl Table {
             if question.state == State::Pending && over(question) {
                 question.state = State::Gone;
                 question.expires = now + PARKED;
+                if question.window {
+                    self.window_pause.insert(question.key.clone(), now + WINDOW_PAUSE);
+                }
                 ended.push(question.clone());
             } else if matches!(question.state, State::Answered(_)) && over(question) {
                 question.once.clear();
+                question.late.clear();
                 question.once_parked = false;
             }
         }
         ended
     }
 
-    /// Moves on with time: open questions past their end expire (returned), old ones are forgotten.
+    /// Moves on with time: open questions past their end expire, old ones are forgotten. Returns those that expired and
+    /// were not told yet, whichever call noticed it.
     pub fn tidy(&mut self, now: Timestamp) -> Vec<Question> {
-        let mut expired = Vec::new();
+        self.advance(now);
+        std::mem::take(&mut self.expired)
+    }
+
+    fn advance(&mut self, now: Timestamp) {
         for question in self.questions.values_mut() {
             if question.state == State::Pending && now >= question.expires {
                 question.state = State::Expired;
                 question.expires = now + PARKED;
                 self.window_pause.insert(question.key.clone(), now + WINDOW_PAUSE);
-                expired.push(question.clone());
+                self.expired.push(question.clone());
             }
         }
         self.questions.retain(|_, q| q.state == State::Pending || now < q.expires);
         self.window_pause.retain(|_, until| now < *until);
         self.back_off.retain(|_, b| now < b.until + Span::seconds(b.step * 4));
-        expired
+        self.fresh.retain(|_, times| {
+            times.retain(|time| now < *time + FRESH_WINDOW);
+            !times.is_empty()
+        });
     }
 
     /// One question.

@@ -4,7 +4,7 @@
 //! granted; it believes what the peer lookup says about them.
 
 use crate::{
-    grant::{Grant, GrantId},
+    grant::{Choice, Grant, GrantId},
     peer::{Peer, Program},
     refusal::Refusal,
     rules::{Account, ConsentRule, LockRule, PeerRule, Peers, Resource, Rules, TokenKind},
@@ -170,7 +170,6 @@ fn authority(facts: &Facts<'_>, program: &Program) -> Option<Authority> {
         return Some(Authority::Preapproved);
     }
     let key = program.key();
-    let idle = idle_limit(facts.rules, resource);
     facts
         .grants
         .iter()
@@ -179,7 +178,7 @@ fn authority(facts: &Facts<'_>, program: &Program) -> Option<Authority> {
                 && grant.account == resource.account
                 && grant.resource == resource.name
                 && facts.wanted.scopes.is_subset(&grant.scopes)
-                && grant.stands(facts.now, idle)
+                && grant_stands(grant, facts.rules, resource, facts.now)
         })
         .map(|grant| Authority::Grant(grant.id))
 }
@@ -187,6 +186,16 @@ fn authority(facts: &Facts<'_>, program: &Program) -> Option<Authority> {
 /// How long a grant for today to this resource may lie unused.
 pub fn idle_limit(rules: &Rules, resource: &Resource) -> Span {
     if resource.sensitive { rules.consent.idle.min(SENSITIVE_IDLE) } else { rules.consent.idle }
+}
+
+/// Whether a grant for this resource still stands under the rules now in force, however it was given: a resource that has
+/// become sensitive has no "always", and a shorter day ends the grants of longer ones.
+pub fn grant_stands(grant: &Grant, rules: &Rules, resource: &Resource, now: Timestamp) -> bool {
+    let possible = match grant.choice {
+        Choice::Always => !resource.sensitive,
+        _ => now < grant.created + rules.consent.absolute,
+    };
+    possible && grant.stands(now, idle_limit(rules, resource))
 }
 
 fn preapproved(facts: &Facts<'_>, program: &Program) -> bool {

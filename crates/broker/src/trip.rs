@@ -54,6 +54,18 @@ pub struct Issued {
     pub authority: Authority,
 }
 
+impl Wanted {
+    /// Whether both ask the same of the same account: issuer, client, audience, kind of token and scopes.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let of = |w: &Self| {
+            let Wanted { resource, account, scopes } = w;
+            let asked = (resource.name.clone(), resource.audience.clone(), resource.token, resource.request);
+            (asked, account.name.clone(), account.issuer.clone(), account.client_id.clone(), scopes.clone())
+        };
+        of(self) == of(other)
+    }
+}
+
 /// What the trip needs from the outside.
 pub trait Ports: Sync {
     /// Now.
@@ -104,6 +116,30 @@ pub trait Ports: Sync {
     fn record(&self, record: &Record<'_>) -> Result<(), Refusal>;
 }
 
+/// Writes the line of a trip that is cut off, as by a caller that hangs up.
+struct CutOff<'a, P: Ports> {
+    ports: &'a P,
+    peer: &'a Peer,
+    request: &'a Request,
+    wanted: Option<&'a Wanted>,
+    done: bool,
+}
+
+impl<P: Ports> Drop for CutOff<'_, P> {
+    fn drop(&mut self) {
+        if !self.done {
+            let record = Record {
+                peer: self.peer,
+                request: self.request,
+                wanted: self.wanted,
+                outcome: Err(&Refusal::ConsentGone),
+            };
+            // Nothing leaves any more; whoever records says so himself when he cannot.
+            let _ = self.ports.record(&record);
+        }
+    }
+}
+
 /// Runs the trip.
 ///
 /// # Errors
@@ -112,10 +148,12 @@ pub async fn run<P: Ports>(ports: &P, peer: &Peer, request: &Request) -> Result<
     let rules = ports.rules();
     let resolved = resolve(&rules, &request.resource, &request.scopes);
     let wanted = resolved.as_ref().ok();
+    let mut cut_off = CutOff { ports, peer, request, wanted, done: false };
     let outcome = match &resolved {
         Ok(wanted) => attempt(ports, peer, request, wanted, &rules).await,
         Err(refusal) => Err(refusal.clone()),
     };
+    cut_off.done = true;
     let record = Record { peer, request, wanted, outcome: outcome.as_ref().map(|issued| &issued.authority) };
     ports.record(&record)?;
     outcome
@@ -134,7 +172,13 @@ async fn attempt<P: Ports>(
         Decision::AskConsent => {
             ports.signed_in(wanted).await?;
             let authority = ports.consent(peer, wanted, request).await?;
-            judge(ports, peer, request, wanted, rules, Some(authority))
+            // The profile may have changed while the question was open: what was shown must still be what is given.
+            let rules = ports.rules();
+            let fresh = resolve(&rules, &request.resource, &request.scopes)?;
+            if !fresh.is_same_as(wanted) {
+                return Err(Refusal::ConsentGone);
+            }
+            judge(ports, peer, request, wanted, &rules, Some(authority))
         }
         decided => decided,
     };

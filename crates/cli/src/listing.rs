@@ -182,9 +182,9 @@ mod tests {
              profile: corp.toml:3: unknown key\n\
              notice: port 6174 is taken\n\
              \n\
-             ACCOUNT  STATE                 WHO    ENDS    ISSUER\n\
-             corp     signed in, in memory  Alice  in 4 h  https://login.example.com\n\
-             home     sign in required      -      -       https://id.example.org\n"
+             ACCOUNT  STATE                 WHO    TOKEN ENDS  ISSUER\n\
+             corp     signed in, in memory  Alice  in 4 h      https://login.example.com\n\
+             home     sign in required      -      -           https://id.example.org\n"
         );
     }
 

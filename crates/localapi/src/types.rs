@@ -25,14 +25,19 @@ pub struct TokenRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Reserved (OpenID Connect Core §5.5); refused while reserved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub claims: Option<serde_json::Value>,
     /// Reserved (RFC 9470 §4); refused while reserved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub acr_values: Option<serde_json::Value>,
     /// Reserved (RFC 9470 §4); refused while reserved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub max_age: Option<serde_json::Value>,
+}
+
+/// A member that is there counts as there, even when it is `null`.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
 }
 
 /// A token on the wire: prints as `[redacted]`, serialises as itself, is zeroized.

@@ -8,7 +8,7 @@ use crate::{
     discovery::Discovery,
     error::{OidcError, RefreshError},
     http::{self, Form, Options, Transport, Trouble, What},
-    id_token::{Claims, Expected, Occasion, SIGN_IN_LASTS, Unverified},
+    id_token::{self, Claims, Expected, Occasion, SIGN_IN_LASTS, Unverified},
     metadata::Metadata,
     sign_in::{Identity, KnownSubject, Pending, SignInAsk, SignedIn},
     token::{self, IdToken, Target, TokenAnswer, TokenAsk, Unchecked},
@@ -72,6 +72,15 @@ impl Client {
         discovery.metadata(transport, clock.as_ref(), issuer).await
     }
 
+    /// Asks the issuer for its metadata now, to see whether it is there before something is risked on it.
+    ///
+    /// # Errors
+    /// Why it is not there, or not as it should be.
+    pub async fn probe(&self, issuer: &Issuer) -> Result<(), OidcError> {
+        let Inner { transport, discovery, clock, .. } = &*self.0;
+        discovery.probe(transport, clock.as_ref(), issuer).await
+    }
+
     /// Prepares a sign-in: a fresh PKCE verifier, `state` and `nonce`, and the address of the authorization request.
     ///
     /// # Errors
@@ -98,9 +107,9 @@ impl Client {
             .with("redirect_uri", &pending.redirect_uri)
             .with("code_verifier", pending.verifier.expose_secret());
         let answer = self.ask(account, metadata, for_target(form, ask)).await.map_err(Trouble::into_error)?;
-        let asked = ask.scopes.as_ref().unwrap_or(&pending.scopes);
+        // An answer without scopes grants those of the authorization request (RFC 6749 §5.1).
         let Unchecked { mut tokens, id_token } =
-            token::read(&answer, Some(asked), sent_at, TOKEN).map_err(RefreshError::into_error)?;
+            token::read(&answer, Some(&pending.scopes), sent_at, TOKEN).map_err(RefreshError::into_error)?;
 
         let raw = id_token.ok_or(OidcError::BadAnswer("it has no id_token"))?;
         let occasion = Occasion::SignIn { nonce: &pending.nonce, max_age: pending.max_age };
@@ -128,6 +137,11 @@ impl Client {
         known: &KnownSubject,
     ) -> Result<TokenAnswer, RefreshError> {
         let metadata = self.discover(&account.issuer).await.map_err(RefreshError::NotSent)?;
+        // The keys first: between the answer and its being kept nothing should have to be waited for.
+        let Inner { transport, discovery, clock, .. } = &*self.0;
+        if let Err(error) = discovery.keys(transport, clock.as_ref(), &metadata).await {
+            tracing::debug!(%error, "the signing keys cannot be had ahead of the refresh");
+        }
         let sent_at = self.0.clock.now();
         let form =
             Form::default().with("grant_type", "refresh_token").with("refresh_token", refresh_token.expose_secret());
@@ -150,10 +164,10 @@ impl Client {
             });
             match fitting {
                 Ok(claims) => tokens.id_token = Some(checked(raw, &claims)),
-                Err(error @ (OidcError::BadIdToken(_) | OidcError::WrongAccount { .. })) => {
+                Err(error) if speaks_of_somebody_else(&error) => {
                     return Err(RefreshError::Unverified { error, refresh_token: tokens.refresh_token });
                 }
-                // The keys cannot be had now, which says nothing against the answer.
+                // The keys cannot be had now, or a clock is wrong, which says nothing against the refresh token.
                 Err(error) => return Err(RefreshError::Malformed { error, refresh_token: tokens.refresh_token }),
             }
         }
@@ -217,6 +231,15 @@ impl Client {
             occasion,
         };
         token.claims(&expected).map_err(OidcError::BadIdToken)
+    }
+}
+
+/// Whether a refreshed ID token is about somebody or something else than the sign-in.
+fn speaks_of_somebody_else(error: &OidcError) -> bool {
+    match error {
+        OidcError::BadIdToken(fault) => id_token::IDENTITY_FAULTS.contains(fault),
+        OidcError::WrongAccount { .. } => true,
+        _ => false,
     }
 }
 

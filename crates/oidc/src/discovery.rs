@@ -88,6 +88,19 @@ impl Discovery {
         }
     }
 
+    /// Asks the issuer for its metadata now, whatever is known of it.
+    pub(crate) async fn probe(
+        &self,
+        transport: &Transport,
+        clock: &dyn Clock,
+        issuer: &Issuer,
+    ) -> Result<(), OidcError> {
+        let slot = self.slot(issuer);
+        let (metadata, keep) = fetch_metadata(transport, issuer).await?;
+        *slot.metadata.lock().await = Found { good: Some((Arc::new(metadata), clock.now(), keep)), failure: None };
+        Ok(())
+    }
+
     /// The issuer's keys, fetched if need be.
     pub(crate) async fn keys(
         &self,

@@ -19,6 +19,25 @@ const OLDEST: i64 = 600;
 
 /// Why a token is not accepted; our own words only.
 pub(crate) type Fault = &'static str;
+/// Faults that tell of another person, issuer or client; the rest may be a wrong clock or a missing key.
+pub(crate) const IDENTITY_FAULTS: [Fault; 8] = [
+    OTHER_ISSUER,
+    OTHER_SUBJECT,
+    OTHER_AUDIENCE,
+    OTHER_PARTY,
+    NO_PARTY,
+    OTHER_NONCE,
+    NO_SUBJECT,
+    BAD_SUBJECT,
+];
+const OTHER_ISSUER: Fault = "it names another issuer";
+const OTHER_SUBJECT: Fault = "it is for another subject than the sign-in";
+const OTHER_AUDIENCE: Fault = "it is for another audience";
+const OTHER_PARTY: Fault = "it was issued to another party";
+const NO_PARTY: Fault = "it has several audiences and no authorized party";
+const OTHER_NONCE: Fault = "its nonce is not the one of the sign-in";
+const NO_SUBJECT: Fault = "it names no subject";
+const BAD_SUBJECT: Fault = "its subject is not usable";
 
 /// What the claims are held against.
 pub(crate) struct Expected<'a> {
@@ -129,7 +148,7 @@ impl<'a> Unverified<'a> {
     pub(crate) fn claims(self, expected: &Expected<'_>) -> Result<Claims, Fault> {
         let text = |name: &str| self.claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(expected.issuer.as_str()) {
-            return Err("it names another issuer");
+            return Err(OTHER_ISSUER);
         }
         self.check_audience(expected.client_id)?;
         let now = expected.now.as_seconds();
@@ -145,9 +164,9 @@ impl<'a> Unverified<'a> {
             return Err("it is not valid yet (is the clock of this machine right?)");
         }
         let auth_time = self.date("auth_time")?;
-        let subject = text("sub").ok_or("it names no subject")?;
+        let subject = text("sub").ok_or(NO_SUBJECT)?;
         if subject.is_empty() || subject.chars().count() > 255 || subject.chars().any(char::is_control) {
-            return Err("its subject is not usable");
+            return Err(BAD_SUBJECT);
         }
         match &expected.occasion {
             Occasion::SignIn { nonce, max_age } => {
@@ -166,10 +185,10 @@ impl<'a> Unverified<'a> {
             }
             Occasion::Refresh { subject: known, nonce } => {
                 if subject != *known {
-                    return Err("it is for another subject than the sign-in");
+                    return Err(OTHER_SUBJECT);
                 }
                 if self.claims.contains_key("nonce") && (nonce.is_none() || text("nonce") != *nonce) {
-                    return Err("its nonce is not the one of the sign-in");
+                    return Err(OTHER_NONCE);
                 }
             }
         }
@@ -195,11 +214,11 @@ impl<'a> Unverified<'a> {
             Some(Value::Array(items)) if items.iter().all(Value::is_string) && items.iter().any(|i| i == client_id) => {
                 items.len() > 1
             }
-            _ => return Err("it is for another audience"),
+            _ => return Err(OTHER_AUDIENCE),
         };
         match self.claims.get("azp") {
-            Some(azp) if azp != client_id => Err("it was issued to another party"),
-            None if several => Err("it has several audiences and no authorized party"),
+            Some(azp) if azp != client_id => Err(OTHER_PARTY),
+            None if several => Err(NO_PARTY),
             _ => Ok(()),
         }
     }

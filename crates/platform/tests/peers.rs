@@ -648,3 +648,17 @@ fn packages_are_known_once_asked_for() {
     let (_child, _stream, peer) = room.meet(&mut perl(&perl_path, &dial()));
     assert_eq!(peer.package.as_deref(), Some("deb:perl-base"));
 }
+
+#[test]
+fn only_the_process_that_connected_is_the_peer() {
+    let room = Room::new();
+    let child = room.start(&mut perl(Path::new("/usr/bin/perl"), &dial()));
+    let stream = room.accept();
+    let connected = room.lookup.instance_of(child.0.id()).unwrap();
+    assert!(room.lookup.unix_at(stream.as_fd(), Some(connected)).is_ok());
+    let earlier = broker::ProcessInstance { start_time: connected.start_time - 1, ..connected };
+    for other in [Some(earlier), None] {
+        let refused = room.lookup.unix_at(stream.as_fd(), other);
+        assert!(matches!(refused, Err(LookupError::Unidentified { .. })), "{refused:?}");
+    }
+}

@@ -2,7 +2,9 @@
 
 mod architecture;
 mod browser;
+mod connections;
 mod front;
+mod lifecycle;
 mod nonsense;
 mod slow;
 mod threat_model;

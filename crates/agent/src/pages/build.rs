@@ -120,7 +120,7 @@ pub(super) fn question(
         asker: asker(question),
         asks: vec![Ask {
             service: question.ask.resource.to_string(),
-            address: resource.and_then(|r| r.audience.clone()),
+            address: question.ask.audience.clone(),
             account: account_shown(agent, &rules, &question.ask.account),
             scopes: question.ask.scopes.iter().map(ToString::to_string).collect(),
         }],
@@ -312,7 +312,11 @@ fn failed(organisation: String, error: &ErrorBody) -> SignInFailedPage {
         means: "You are not signed in. Nothing else has changed.".to_owned(),
         next: "Close this tab and start the sign-in again.".to_owned(),
         detail: Some(format!("{}: {}", error.code.as_str(), error.error_description)),
-        provider_said: Vec::new(),
+        provider_said: error
+            .detail
+            .iter()
+            .map(|said| Fact { label: "The provider said".to_owned(), value: said.clone() })
+            .collect(),
     }
 }
 

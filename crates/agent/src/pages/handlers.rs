@@ -1,6 +1,6 @@
 //! Handlers of the pages.
 
-use super::{ARMING, Visitor, build, constant, message, page, plain, see_other, views};
+use super::{ARMING, Segment, Visitor, build, constant, message, page, plain, see_other, views};
 use crate::{
     agent::Agent,
     consents::{Answerer, NotTaken, digest},
@@ -10,12 +10,12 @@ use crate::{
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
     routing::{get, post},
 };
 use broker::{Choice, GrantId, consent};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use views::{CONSENT_JS, HOME_JS, Link, MARK, MessagePage, STYLE, Tone};
 
 type App = State<Arc<Agent>>;
@@ -66,7 +66,7 @@ async fn writer(agent: &Arc<Agent>, headers: &HeaderMap, connection: &Connection
 async fn open(
     State(agent): App,
     Extension(connection): Peer,
-    Path(ticket): Path<String>,
+    Segment(ticket): Segment,
     headers: HeaderMap,
 ) -> Response<Body> {
     if !crate::server::page_read(&headers, &agent.address) || !crate::server::is_document(&headers) {
@@ -83,13 +83,13 @@ async fn open(
 
 async fn home(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
-    let token = agent.serve_form(&visitor, "home", "");
+    let token = agent.serve_form(&visitor, "home", "", BTreeSet::new());
     page(StatusCode::OK, &build::home(&agent, token).await, true)
 }
 
 async fn permissions(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
-    let token = agent.serve_form(&visitor, "home", "");
+    let token = agent.serve_form(&visitor, "home", "", BTreeSet::new());
     page(StatusCode::OK, &build::permissions(&agent, token), true)
 }
 
@@ -124,7 +124,7 @@ async fn activity(
 async fn question(
     State(agent): App,
     Extension(connection): Peer,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
@@ -149,14 +149,14 @@ fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: boo
         return page(StatusCode::OK, &build::decided(agent, &question), false);
     }
     let digest = digest(&question);
-    let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest);
+    let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest, question.waiters().clone());
     page(StatusCode::OK, &build::question(agent, &question, digest, token, too_quick), true)
 }
 
 async fn question_state(
     State(agent): App,
     Extension(connection): Peer,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Response<Body> {
     if !crate::server::page_read(&headers, &agent.address) || agent.visitor(&headers, &connection).await.is_none() {
@@ -208,7 +208,7 @@ fn stale() -> Response<Body> {
 async fn answer(
     State(agent): App,
     Extension(connection): Peer,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
     let Some(visitor) = writer(&agent, request.headers(), &connection).await else { return constant() };
@@ -230,7 +230,7 @@ async fn answer(
     if !connection.still_same(&agent, &visitor.peer).await {
         return constant();
     }
-    match agent.answer(&id, choice, &Answerer::Page(&visitor.peer)).await {
+    match agent.answer(&id, choice, &Answerer::Page(&visitor.peer, &served.calls)).await {
         Ok(_) | Err(NotTaken::Over(_) | NotTaken::Unknown) => see_other(&format!("/consent/{id}")),
         Err(NotTaken::Refused(refusal)) => {
             agent.log(AuditEntry {
@@ -270,7 +270,7 @@ async fn refused_form(agent: &Arc<Agent>, connection: &Connection, request: Requ
 async fn revoke(
     State(agent): App,
     Extension(connection): Peer,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
     if let Some(response) = refused_form(&agent, &connection, request).await {
@@ -287,7 +287,7 @@ async fn revoke(
 async fn sign_in(
     State(agent): App,
     Extension(connection): Peer,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
     if let Some(response) = refused_form(&agent, &connection, request).await {
@@ -325,7 +325,7 @@ async fn sign_in(
 async fn sign_out(
     State(agent): App,
     Extension(connection): Peer,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
     if let Some(response) = refused_form(&agent, &connection, request).await {

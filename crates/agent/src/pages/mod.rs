@@ -14,13 +14,14 @@ use crate::{agent::Agent, random, server::Connection, sign_in::Outcome, store::l
 use askama::Template;
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use broker::{Account, Peer};
+use broker::{Account, Peer, consent::Waiter};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant},
 };
@@ -59,6 +60,8 @@ struct Served {
     session: String,
     purpose: String,
     digest: String,
+    /// The calls it lists: `once` is for them.
+    calls: BTreeSet<Waiter>,
     at: Instant,
 }
 
@@ -146,12 +149,13 @@ impl Agent {
     }
 
     /// A one-time token for a form on a page that is being served.
-    fn serve_form(&self, visitor: &Visitor, purpose: &str, digest: &str) -> String {
+    fn serve_form(&self, visitor: &Visitor, purpose: &str, digest: &str, calls: BTreeSet<Waiter>) -> String {
         let token = random::capability(self.entropy.as_ref());
         let served = Served {
             session: visitor.session.clone(),
             purpose: purpose.to_owned(),
             digest: digest.to_owned(),
+            calls,
             at: Instant::now(),
         };
         insert_capped(&mut lock(&self.pages.served), random::hash(&token), served, |s| s.at + TOKEN_LIFE);
@@ -163,6 +167,17 @@ impl Agent {
         let served = lock(&self.pages.served).remove(&random::hash(token))?;
         let fits = served.session == visitor.session && served.purpose == purpose && served.at.elapsed() < TOKEN_LIFE;
         fits.then_some(served)
+    }
+}
+
+/// One part of a page's path. One that cannot be read leads where every unknown page leads.
+struct Segment(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Response<Body>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Path::from_request_parts(parts, state).await.map(|Path(text)| Self(text)).map_err(|_| constant())
     }
 }
 

@@ -3,7 +3,8 @@
 use super::front::Refused;
 use axum::{
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    extract::{FromRequestParts, Path},
+    http::{HeaderValue, Response, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
 use broker::Refusal;
@@ -125,6 +126,16 @@ pub(crate) fn body_of(refusal: &Refusal) -> ErrorBody {
             body.expires_in = Some(expires_in.as_seconds());
         }
         Refusal::RateLimited { retry_after } => body.retry_after = Some(retry_after.as_seconds().max(1)),
+        // The issuer's own words stand apart from ours.
+        Refusal::IssuerUnavailable(detail) | Refusal::IssuerRejected(detail) => {
+            let ours = if body.code == Code::IssuerUnavailable {
+                "the issuer is unavailable"
+            } else {
+                "the issuer refused"
+            };
+            ours.clone_into(&mut body.error_description);
+            body.detail = Some(detail.clone()).filter(|detail| !detail.is_empty());
+        }
         Refusal::Internal(detail) => {
             tracing::error!(detail, "internal error");
             "something went wrong inside the agent".clone_into(&mut body.error_description);
@@ -147,7 +158,7 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
         }
         Refusal::ConsentGone => "ask again, and answer within two minutes".to_owned(),
         Refusal::ConsentDenied => "if that was a mistake, wait a moment and ask again".to_owned(),
-        Refusal::ConsentUnavailable(why) if why.contains("program file") => {
+        Refusal::ConsentUnavailable(why) if why.contains("while it waits") => {
             "let it wait for the answer: daypass token RESOURCE --wait 60s".to_owned()
         }
         Refusal::ConsentUnavailable(why) if why.contains("nobody here") => {
@@ -170,6 +181,20 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
         Refusal::WrongAccount(_) => "sign in again and choose the other account: daypass login".to_owned(),
         _ => return None,
     })
+}
+
+/// One part of a path of the API. One that cannot be read is nothing that is here.
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(text)| Self(text))
+            .map_err(|_| ApiError::new(Code::NotFound, "there is nothing here"))
+    }
 }
 
 /// A refusal, or a plain code, as an answer of the API.
@@ -229,5 +254,28 @@ pub(crate) fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Respon
             response
         }
         Err(_) => ApiError::new(Code::Internal, "the answer could not be written").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_issuers_words_are_a_detail() {
+        for (refusal, ours) in [
+            (Refusal::IssuerUnavailable("AADSTS90033".to_owned()), "the issuer is unavailable"),
+            (Refusal::IssuerRejected("AADSTS90033".to_owned()), "the issuer refused"),
+        ] {
+            let body = body_of(&refusal);
+            assert_eq!((body.error_description.as_str(), body.detail.as_deref()), (ours, Some("AADSTS90033")));
+        }
+        assert_eq!(body_of(&Refusal::IssuerRejected(String::new())).detail, None);
+    }
+
+    #[test]
+    fn whoever_cannot_park_is_told_to_wait() {
+        let body = body_of(&Refusal::ConsentUnavailable("x can only ask while it waits".to_owned()));
+        assert!(body.hint.is_some_and(|hint| hint.contains("--wait")));
     }
 }

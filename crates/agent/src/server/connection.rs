@@ -1,8 +1,8 @@
 //! One connection: its stream, what it is doing, and who is on the other end.
 
 use super::front::Refused;
-use crate::{agent::Agent, store::lock};
-use broker::{Peer, Refusal};
+use crate::{agent::Agent, store::lock, trip::shown};
+use broker::{Peer, Peers, ProcessInstance, Refusal};
 use platform::peer::LookupError;
 use std::{
     io,
@@ -22,8 +22,11 @@ use tokio::{
 /// Which listener a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// The user socket.
-    Socket,
+    /// The user socket, and the process that was on its other end when it was accepted.
+    Socket {
+        /// `None`: it was gone already.
+        connected: Option<ProcessInstance>,
+    },
     /// Loopback TCP.
     Tcp {
         /// Our end.
@@ -38,6 +41,10 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
 }
 
+
+/// How long a look at who was refused may take.
+const SHORT_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+
 const NEW: u8 = 0;
 const BUSY: u8 = 1;
 const ANSWERED: u8 = 2;
@@ -49,6 +56,7 @@ pub(crate) struct Shared {
     state: AtomicU8,
     ended: AtomicBool,
     end: Notify,
+    last: AtomicBool,
     refused: Mutex<Option<Refused>>,
     pub(crate) opened: std::time::Instant,
 }
@@ -60,7 +68,8 @@ impl Shared {
             state: AtomicU8::new(NEW),
             ended: AtomicBool::new(false),
             end: Notify::new(),
-            refused: Mutex::new(None),
+            last: AtomicBool::new(false),
+            refused: Mutex::default(),
             opened: std::time::Instant::now(),
         }
     }
@@ -133,8 +142,18 @@ impl Shared {
         self.state.store(ANSWERED, Ordering::Relaxed);
     }
 
-    pub(crate) fn end_request_if_answered(&self) {
-        let _ = self.state.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
+    /// True when a request ended by this.
+    pub(crate) fn end_request_if_answered(&self) -> bool {
+        self.state.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The request at hand is the last one of this connection.
+    pub(crate) fn end_after_this(&self) {
+        self.last.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -154,6 +173,7 @@ impl Shared {
         *lock(&self.refused) = Some(refused);
     }
 
+    /// What the front layer refused; it ends the connection.
     pub(crate) fn refusal(&self) -> Option<Refused> {
         *lock(&self.refused)
     }
@@ -197,10 +217,16 @@ impl Connection {
             }
             *lock(&self.peer) = None;
         }
-        let peer = self.look_up(agent).await.map_err(|error| {
+        let mut peer = self.look_up(agent).await.map_err(|error| {
             tracing::debug!(%error, "the peer is not identified");
             Refusal::PeerUnidentified
         })?;
+        // Looking a package up takes a while: only where a rule asks for it.
+        let names_package =
+            |peers: &Peers| matches!(peers, Peers::Listed(rules) if rules.iter().any(|rule| rule.package.is_some()));
+        if agent.rules().resources.values().any(|resource| names_package(&resource.peers)) {
+            agent.fill_package(&mut peer).await;
+        }
         *lock(&self.peer) = Some(peer.clone());
         Ok(peer)
     }
@@ -209,8 +235,8 @@ impl Connection {
         let (lookup, shared, side) = (Arc::clone(&agent.lookup), Arc::clone(&self.shared), self.side);
         blocking(move || match (side, &shared.stream) {
             (Side::Tcp { local, remote }, _) => lookup.tcp(local, remote),
-            (Side::Socket, Stream::Unix(stream)) => lookup.unix(stream.as_fd()),
-            (Side::Socket, Stream::Tcp(_)) => Err(LookupError::Unknown("a TCP stream on the socket".to_owned())),
+            (Side::Socket { connected }, Stream::Unix(stream)) => lookup.unix_at(stream.as_fd(), connected),
+            (Side::Socket { .. }, Stream::Tcp(_)) => Err(LookupError::Unknown("a TCP stream on the socket".to_owned())),
         })
         .await
         .unwrap_or_else(|| Err(LookupError::Unknown("the lookup ended unexpectedly".to_owned())))
@@ -220,11 +246,42 @@ impl Connection {
     pub(crate) async fn still_same(&self, agent: &Arc<Agent>, peer: &Peer) -> bool {
         let (lookup, side, peer) = (Arc::clone(&agent.lookup), self.side, peer.clone());
         blocking(move || match side {
-            Side::Socket => lookup.recheck(&peer),
+            Side::Socket { .. } => lookup.recheck(&peer),
             Side::Tcp { local, remote } => lookup.recheck_tcp(&peer, local, remote),
         })
         .await
         .unwrap_or(false)
+    }
+
+    /// Who was or is on the other end, for a line in the log: what is known already, or a short look.
+    pub(crate) async fn who(&self, agent: &Arc<Agent>) -> String {
+        let known = lock(&self.peer).clone();
+        let peer = match known {
+            Some(peer) => Some(peer),
+            None => tokio::time::timeout(SHORT_LOOK, self.look_up(agent)).await.ok().and_then(Result::ok),
+        };
+        peer.map_or_else(|| "unidentified".to_owned(), |peer| shown(peer.program.as_ref(), &peer))
+    }
+}
+
+impl Agent {
+    /// Looks up which package owns the program's file, where that is not known yet.
+    pub(crate) async fn fill_package(&self, peer: &mut Peer) {
+        let Some(path) = peer.program.as_ref().map(|program| program.file().path.clone()) else { return };
+        if peer.package.is_none() {
+            if let Some(known) = self.lookup.package_cached(&path) {
+                peer.package = known;
+                return;
+            }
+            let lookup = Arc::clone(&self.lookup);
+            peer.package = blocking(move || lookup.package_of(&path)).await.flatten();
+        }
+    }
+
+    /// Whether one of these is still the same process running the same program, without a look at its connection.
+    pub(crate) async fn any_alive(&self, peers: Vec<Peer>) -> bool {
+        let lookup = Arc::clone(&self.lookup);
+        blocking(move || peers.iter().any(|peer| lookup.recheck(peer))).await.unwrap_or(false)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What only Daypass's own programs may ask, over the user socket: the needs of the command and of the desktop.
 
 use super::{
-    answer::{ApiError, json},
+    answer::{ApiError, Segment, json},
     connection::Connection,
     guard,
 };
@@ -16,18 +16,19 @@ use crate::{
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{Request, Response, StatusCode},
     response::{IntoResponse, Sse, sse},
 };
 use broker::{
     Account, AccountName, Choice, ConsentRule, Grant, GrantId, Peer, Rules, Timestamp, TokenKind, Wanted, consent,
-    consent::Question, idle_limit, ports::KeychainError,
+    consent::Question, ports::KeychainError,
 };
 use localapi::{
     AccountStatus, AgentStatus, Code, GrantInfo, KeychainStatus, OpenRequest, Opened, ProfileStatus, RequestAnswer,
     RequestInfo, ResourceInfo, SignInRequest, Status,
 };
+use futures_util::StreamExt as _;
 use serde_json::json as value;
 use std::{
     convert::Infallible,
@@ -105,6 +106,9 @@ pub(super) async fn status(State(agent): App) -> Answer {
 pub(crate) fn notices(agent: &Agent) -> Vec<String> {
     let mut notices = lock(&agent.notices).clone();
     for entry in agent.accounts.entries() {
+        if let Some(why) = *lock(&entry.ended_because) {
+            notices.push(format!("the sign-in to {} has ended: {why}", entry.name));
+        }
         let signed_in = matches!(*lock(&entry.record), Record::SignedIn(_));
         if signed_in && !*lock(&entry.durable) {
             notices.push(format!("the sign-in to {} is not durable: it ends with this agent", entry.name));
@@ -223,14 +227,14 @@ pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Peer
 }
 
 /// `POST /v1/accounts/{name}/sign-in`.
-pub(super) async fn begin_sign_in(State(agent): App, Path(name): Path<String>, request: Request<Body>) -> Answer {
+pub(super) async fn begin_sign_in(State(agent): App, Segment(name): Segment, request: Request<Body>) -> Answer {
     let asked: SignInRequest = guard::json(request).await?;
     let account = account(&agent.rules(), &name)?;
     ok(&agent.begin_sign_in(&account, asked.open_browser, true).await?)
 }
 
 /// `GET /v1/sign-ins/{id}?wait=SECONDS`.
-pub(super) async fn sign_in_state(State(agent): App, Path(id): Path<String>, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn sign_in_state(State(agent): App, Segment(id): Segment, RawQuery(raw): RawQuery) -> Answer {
     let wait = number(&query(raw.as_deref(), &["wait"])?, "wait")?.unwrap_or(0).min(LONGEST_POLL);
     match agent.sign_in_state(&id, Duration::from_secs(wait)).await {
         Some(state) => ok(&state),
@@ -239,7 +243,7 @@ pub(super) async fn sign_in_state(State(agent): App, Path(id): Path<String>, Raw
 }
 
 /// `DELETE /v1/sign-ins/{id}`.
-pub(super) async fn cancel_sign_in(State(agent): App, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+pub(super) async fn cancel_sign_in(State(agent): App, Segment(id): Segment) -> Result<StatusCode, ApiError> {
     if agent.cancel_sign_in(&id) {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -248,7 +252,7 @@ pub(super) async fn cancel_sign_in(State(agent): App, Path(id): Path<String>) ->
 }
 
 /// `DELETE /v1/accounts/{name}/sign-in`.
-pub(super) async fn sign_out(State(agent): App, Path(name): Path<String>) -> Answer {
+pub(super) async fn sign_out(State(agent): App, Segment(name): Segment) -> Answer {
     let account = account(&agent.rules(), &name)?;
     ok(&agent.sign_out(&account).await?)
 }
@@ -294,7 +298,7 @@ pub(super) async fn requests(State(agent): App) -> Answer {
 /// `POST /v1/requests/{id}`: an answer given in a terminal.
 pub(super) async fn answer_request(
     State(agent): App,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Extension(connection): Extension<Connection>,
     Extension(peer): Extension<Peer>,
     request: Request<Body>,
@@ -310,8 +314,7 @@ pub(super) async fn answer_request(
     if !connection.still_same(&agent, &peer).await {
         return Err(broker::Refusal::PeerUnidentified.into());
     }
-    let lineage = agent.lookup.lineage(peer.instance.pid);
-    let answered = agent.answer(&id, choice, &Answerer::Terminal(&peer, lineage)).await;
+    let answered = agent.answer(&id, choice, &Answerer::Terminal(&peer)).await;
     match answered {
         Ok(question) => ok(&request_info(&question, &agent.rules())),
         Err(NotTaken::Unknown) => Err(no_question()),
@@ -366,7 +369,7 @@ pub(crate) fn stands(grant: &Grant, rules: &Rules, now: Timestamp) -> bool {
     rules
         .resources
         .get(&grant.resource)
-        .is_some_and(|r| r.account == grant.account && grant.stands(now, idle_limit(rules, r)))
+        .is_some_and(|r| r.account == grant.account && broker::grant_stands(grant, rules, r, now))
 }
 
 /// `GET /v1/grants`.
@@ -400,7 +403,7 @@ impl Agent {
 }
 
 /// `DELETE /v1/grants/{id}`.
-pub(super) async fn revoke(State(agent): App, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+pub(super) async fn revoke(State(agent): App, Segment(id): Segment) -> Result<StatusCode, ApiError> {
     let id = GrantId(id.parse().map_err(|_| no_grant())?);
     if agent.revoke_grants("grant.revoked", |g| g.id == id)? == 0 {
         return Err(no_grant());
@@ -475,7 +478,11 @@ impl Drop for Attached {
 }
 
 /// `GET /v1/events` (server-sent events): `requests`, `accounts`, `grants`, `profile`, `audit` when one changed.
-pub(super) async fn events(State(agent): App, Extension(peer): Extension<Peer>) -> Response<Body> {
+pub(super) async fn events(
+    State(agent): App,
+    Extension(connection): Extension<Connection>,
+    Extension(peer): Extension<Peer>,
+) -> Response<Body> {
     let desktop =
         peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()));
     let attached = desktop.then(|| {
@@ -483,7 +490,8 @@ pub(super) async fn events(State(agent): App, Extension(peer): Extension<Peer>) 
         Attached(Arc::clone(&agent))
     });
     let listening = (agent.events.subscribe(), attached);
-    let stream = futures_stream(listening);
+    // Whoever stops listening is no attached desktop any more, at once.
+    let stream = futures_stream(listening).take_until(async move { connection.hung_up().await });
     Sse::new(stream).keep_alive(sse::KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 

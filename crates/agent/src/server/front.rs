@@ -2,7 +2,8 @@
 //!
 //! Invariant: every request head that gets through is complete, small, strictly delimited, HTTP/1.1, and addressed to
 //! us by exactly one Host that is on the list. Heads and idle connections have deadlines; so has every write. A refusal
-//! is a constant answer with the full set of security headers, after which the connection ends.
+//! is a constant answer with the full set of security headers, after which the connection ends. So does a connection after
+//! a request whose length is not told beforehand: nothing that follows it is looked at.
 //!
 //! Limit: bodies are only counted here; who may send what is the router's affair.
 
@@ -81,6 +82,10 @@ fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
         return Err(Refused::Malformed);
     }
     let target = request.path.unwrap_or_default();
+    // What the HTTP library cannot read it would refuse by itself, without our headers. A fragment is never sent.
+    if target.contains('#') || target.parse::<axum::http::Uri>().is_err() {
+        return Err(Refused::Malformed);
+    }
     if !target.starts_with('/') {
         // Absolute form (RFC 9112 §3.2.2): its authority counts, and must not contradict Host.
         let authority = target.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
@@ -198,7 +203,10 @@ impl Front {
                     self.stage = match body {
                         Body::Length(0) => Stage::Head,
                         Body::Length(length) => Stage::Body(length),
-                        Body::Chunked => Stage::Open,
+                        Body::Chunked => {
+                            self.shared.end_after_this();
+                            Stage::Open
+                        }
                     };
                 }
                 Err(refused) => self.refuse(refused),
@@ -228,6 +236,7 @@ impl AsyncRead for Front {
             }
             match &mut this.stage {
                 Stage::Refused { .. } => return Poll::Ready(Ok(())),
+                Stage::Open if !this.shared.is_busy() => return Poll::Ready(Ok(())),
                 Stage::Body(left) if !this.pending.is_empty() => {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(this.pending.len());
                     *left -= n as u64;
@@ -303,8 +312,11 @@ impl AsyncWrite for Front {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.end_request_if_answered();
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.shared.end_request_if_answered() {
+            // While the request was busy reading was answered with "not yet": nobody else would ask again.
+            cx.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -374,6 +386,11 @@ mod tests {
             (format!("GET http://evil.example/ HTTP/1.1|{good}||"), Malformed),
             ("GET http://127.0.0.1:6174/ HTTP/1.1|Host: evil||".to_owned(), Malformed),
             (format!("OPTIONS * HTTP/1.1|{good}||"), Malformed),
+            (format!("GET /x#y HTTP/1.1|{good}||"), Malformed),
+            (format!("GET # HTTP/1.1|{good}||"), Malformed),
+            (format!("GET /a<b HTTP/1.1|{good}||"), Malformed),
+            (format!("GET /?\"x\" HTTP/1.1|{good}||"), Malformed),
+            (format!("GET http://127.0.0.1:6174:80/ HTTP/1.1|{good}||"), Malformed),
             (format!("CONNECT 127.0.0.1:22 HTTP/1.1|{good}||"), Malformed),
             (format!("GET / HTTP/1.1|{good}|Origin: a|Origin: b||"), Malformed),
             (format!("GET / HTTP/1.1|{good}|Sec-Fetch-Site: same-origin, cross-site||"), Origin),

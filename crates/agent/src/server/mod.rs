@@ -15,17 +15,24 @@ pub(crate) use guard::{FormError, form, is_document, page_read, page_write, pair
 pub(crate) use router::router;
 
 use crate::{agent::Agent, store::lock};
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderValue, Request, Response, header},
+};
 use connection::{Shared, Stream};
 use front::Front;
 use std::{
     collections::HashMap,
+    convert::Infallible,
     net::SocketAddr,
     os::fd::AsFd as _,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -34,8 +41,9 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-/// Most connections of one listener; beyond it the one that has waited longest without a request makes room.
-const MOST_CONNECTIONS: usize = 256;
+/// Most connections of one listener; beyond it the one that has waited longest without a request makes room. Calls that
+/// wait for an answer are bounded well below it (see [`crate::consents`]), so that the pages stay within reach.
+const MOST_CONNECTIONS: usize = 512;
 
 type Open = Arc<Mutex<HashMap<u64, (Arc<Shared>, AbortHandle)>>>;
 
@@ -88,25 +96,28 @@ impl Serving {
                 Ok(Ok((uid, _))) if uid == serving.agent.uid => {
                     serving.serve(shared, Side::Tcp { local, remote }).await;
                 }
-                other => serving.turn_away(other.ok().and_then(Result::ok).map(|(uid, _)| uid)),
+                Ok(Ok((uid, _))) => serving.turn_away(uid),
+                // Gone before it was looked at, most likely.
+                _ => tracing::debug!("a connection whose user cannot be told was closed"),
             }
         });
     }
 
     fn accept_unix(&self, stream: UnixStream) {
-        let uid = self.agent.lookup.uid_of_unix(stream.as_fd()).map(|(uid, _)| uid);
-        if uid.as_ref().ok() != Some(&self.agent.uid) {
-            self.turn_away(uid.ok());
-            return;
-        }
+        let connected = match self.agent.lookup.uid_of_unix(stream.as_fd()) {
+            // At once: whoever has this process number later is somebody else.
+            Ok((uid, pid)) if uid == self.agent.uid => self.agent.lookup.instance_of(pid),
+            Ok((uid, _)) => return self.turn_away(uid),
+            Err(error) => return tracing::debug!(%error, "a connection whose user cannot be told was closed"),
+        };
         let serving = self.clone();
         self.track(Shared::new(Stream::Unix(stream)), move |shared| async move {
-            serving.serve(shared, Side::Socket).await;
+            serving.serve(shared, Side::Socket { connected }).await;
         });
     }
 
-    fn turn_away(&self, uid: Option<u32>) {
-        let who = uid.map_or_else(|| "unknown uid".to_owned(), |uid| format!("uid {uid}"));
+    fn turn_away(&self, uid: u32) {
+        let who = format!("uid {uid}");
         tracing::warn!(who, "a connection of another user was closed");
         self.agent.count_refusal("other_user", who);
     }
@@ -114,59 +125,124 @@ impl Serving {
     fn track<F: Future<Output = ()> + Send + 'static>(&self, shared: Shared, work: impl FnOnce(Arc<Shared>) -> F) {
         let shared = Arc::new(shared);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        {
-            let mut open = lock(&self.open);
-            if open.len() >= MOST_CONNECTIONS {
-                let waiting = open
-                    .iter()
-                    .filter(|(_, (s, _))| !s.is_busy())
-                    .min_by_key(|(_, (s, _))| s.opened)
-                    .map(|(id, _)| *id);
-                match waiting.and_then(|id| open.remove(&id)) {
-                    Some((_, task)) => task.abort(),
-                    None => return,
-                }
+        let work = work(Arc::clone(&shared));
+        let mut open = lock(&self.open);
+        let mut evicted = None;
+        if open.len() >= MOST_CONNECTIONS {
+            let waiting =
+                open.iter().filter(|(_, (s, _))| !s.is_busy()).min_by_key(|(_, (s, _))| s.opened).map(|(id, _)| *id);
+            evicted = waiting.and_then(|id| open.remove(&id));
+            if evicted.is_none() {
+                return;
             }
         }
-        let work = work(Arc::clone(&shared));
-        let open = Arc::clone(&self.open);
+        // However the work ends, a panic included, its entry goes; it waits for the lock held here, so the entry is there.
+        let entry = Entry { open: Arc::clone(&self.open), id };
         let task = tokio::spawn(async move {
+            let _entry = entry;
             work.await;
-            lock(&open).remove(&id);
         });
-        if !task.is_finished() {
-            lock(&self.open).insert(id, (shared, task.abort_handle()));
+        open.insert(id, (shared, task.abort_handle()));
+        drop(open);
+        if let Some((_, task)) = evicted {
+            task.abort();
         }
     }
 
     async fn serve(&self, shared: Arc<Shared>, side: Side) {
         let connection = Connection::new(Arc::clone(&shared), side);
+        let at_end = connection.clone();
         let router = self.router.clone();
-        let answering = Arc::clone(&shared);
-        let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let (router, connection, shared) = (router.clone(), connection.clone(), Arc::clone(&answering));
-            async move {
-                let mut request = request.map(Body::new);
-                request.extensions_mut().insert(connection);
-                let response = router.oneshot(request).await;
-                shared.answered();
-                response.map(answer::secure)
-            }
-        });
-        let io = hyper_util::rt::TokioIo::new(Front::new(Arc::clone(&shared), Arc::clone(&self.hosts)));
-        let served = hyper::server::conn::http1::Builder::new()
-            .half_close(false)
-            .max_buf_size(front::HEAD_LIMIT + 8192)
-            .serve_connection(io, service)
-            .await;
+        let served = drive(&shared, &self.hosts, move |mut request| {
+            request.extensions_mut().insert(connection.clone());
+            router.clone().oneshot(request)
+        })
+        .await;
         if let Err(error) = served {
             tracing::debug!(%error, "a connection ended early");
         }
         if let Some(refused) = shared.refusal() {
-            self.agent.count_refusal(refused.code().as_str(), "before a handler".to_owned());
+            let agent = Arc::clone(&self.agent);
+            tokio::spawn(async move {
+                let who = at_end.who(&agent).await;
+                agent.count_refusal(refused.code().as_str(), who);
+            });
         }
         shared.shut_down();
         shared.drain().await;
+    }
+}
+
+/// Speaks HTTP on a connection until it ends, behind the front layer.
+async fn drive<H>(
+    shared: &Arc<Shared>,
+    hosts: &Arc<[String]>,
+    handle: impl Fn(Request<Body>) -> H,
+) -> Result<(), hyper::Error>
+where
+    H: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| {
+        let shared = Arc::clone(shared);
+        let last = shared.is_last();
+        let answer = handle(request.map(Body::new));
+        async move {
+            let mut response = answer::secure(answer.await?);
+            if last {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response.map(|body| Answering { body, shared }))
+        }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .half_close(false)
+        .max_buf_size(front::HEAD_LIMIT + 8192)
+        .serve_connection(hyper_util::rt::TokioIo::new(Front::new(Arc::clone(shared), Arc::clone(hosts))), service)
+        .await
+}
+
+/// The place of a connection among the open ones.
+struct Entry {
+    open: Open,
+    id: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        lock(&self.open).remove(&self.id);
+    }
+}
+
+/// The body of an answer: its request counts as answered when the body has ended, not when it begins, so that neither an
+/// idle time nor the next request cuts a long answer short.
+struct Answering {
+    body: Body,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.shared.answered();
+    }
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -184,3 +260,6 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,12 +40,12 @@ pub(crate) fn router(agent: &Arc<Agent>) -> Router {
         .route("/v1/open", post(own::open))
         .layer(middleware::from_fn_with_state(Arc::clone(agent), first_party_only));
     let peers = Router::new()
+        .route("/.well-known/jwks.json", get(jwks))
         .route("/v1/token", post(token::issue))
         .route("/v1/session", get(token::session).delete(token::end_session));
-    let api = peers.merge(first_party).method_not_allowed_fallback(no_method).layer(middleware::from_fn(programs_only));
+    let api = peers.merge(first_party).method_not_allowed_fallback(no_method).layer(middleware::from_fn_with_state(Arc::clone(agent), programs_only));
     Router::new()
         .merge(api)
-        .route("/.well-known/jwks.json", get(jwks))
         .route("/healthz", get(healthz))
         .merge(pages::router())
         .fallback(no_route)
@@ -62,7 +62,7 @@ async fn no_head(request: Request<Body>, next: Next) -> Response<Body> {
     next.run(request).await
 }
 
-async fn programs_only(request: Request<Body>, next: Next) -> Response<Body> {
+async fn programs_only(State(agent): App, request: Request<Body>, next: Next) -> Response<Body> {
     if guard::pairs(request.uri().query().unwrap_or_default().as_bytes()).is_none() {
         return ApiError::new(Code::InvalidRequest, "the query is not valid: each name once, in valid UTF-8")
             .into_response();
@@ -70,8 +70,8 @@ async fn programs_only(request: Request<Body>, next: Next) -> Response<Body> {
     match guard::api(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => {
-            if let Some(connection) = request.extensions().get::<Connection>() {
-                connection.shared.note_refusal(super::front::Refused::Origin);
+            if let Some(connection) = request.extensions().get::<Connection>().cloned() {
+                agent.count_refusal(Code::OriginRefused.as_str(), connection.who(&agent).await);
             }
             error.into_response()
         }
@@ -112,9 +112,8 @@ fn refuse_outsider(agent: &Agent, peer: &Peer, uri: &Uri) {
     });
 }
 
-async fn jwks(State(agent): App, request: Request<Body>) -> Result<Response<Body>, ApiError> {
-    guard::api(request.headers())?;
-    Ok(json(StatusCode::OK, &agent.mint.jwks(agent.now())))
+async fn jwks(State(agent): App) -> Response<Body> {
+    json(StatusCode::OK, &agent.mint.jwks(agent.now()))
 }
 
 async fn healthz() -> StatusCode {

@@ -19,7 +19,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
     response::IntoResponse,
 };
-use broker::{Peer, Program, Refusal, ScopeSet, Span, TokenKind, trip};
+use broker::{Program, ProgramKey, Refusal, ScopeSet, Span, TokenKind, consent::Anchor, trip};
 use localapi::{
     ACCESS_TOKEN_TYPE, Code, GrantInfo, ID_TOKEN_TYPE, JWT_TYPE, SessionInfo, TokenAnswer, TokenRequest, WireToken,
 };
@@ -47,23 +47,29 @@ pub(super) async fn issue(
         Ok(peer) => peer,
         Err(refusal) => return refused_early(&agent, &connection, refusal.into()).await,
     };
-    let mut set_cookie = None;
-    let session = match (connection.side(), &peer.program) {
-        (Side::Tcp { .. }, Some(program)) => match cookie_session(&agent, &headers, program) {
-            Ok((session, fresh)) => {
-                set_cookie = fresh;
-                Some(session.hash)
+    let (mut session, mut fresh) = (None, None);
+    if let (Side::Tcp { .. }, Some(program)) = (connection.side(), &peer.program) {
+        match shown_session(&agent, &headers, program) {
+            Ok(Some(shown)) => session = Some(shown.hash),
+            Ok(None) => {
+                let value = random::capability(agent.entropy.as_ref());
+                session = Some(random::hash(&value));
+                fresh = Some((value, program.key()));
             }
             Err(error) => return refused_early(&agent, &connection, error).await,
-        },
-        _ => None,
+        }
+    }
+    let trip = Trip { agent: &agent, connection: &connection, session, era: std::sync::OnceLock::new() };
+    let outcome = trip::run(&trip, &peer, &asked).await;
+    // Only what is worth coming back for gets a session.
+    let comes_back = matches!(&outcome, Ok(_) | Err(Refusal::ConsentRequired { .. }));
+    let cookie = fresh.filter(|_| comes_back).map(|(value, program)| begin_session(&agent, &value, program)).transpose();
+    let mut response = match (outcome, &cookie) {
+        (Ok(issued), _) => json(StatusCode::OK, &answer(&agent, &issued)),
+        (Err(Refusal::ConsentRequired { .. }), Err(error)) => ApiError::from(error.clone()).into_response(),
+        (Err(refusal), _) => ApiError::from(refusal).into_response(),
     };
-    let trip = Trip { agent: &agent, connection: &connection, session };
-    let mut response = match trip::run(&trip, &peer, &asked).await {
-        Ok(issued) => json(StatusCode::OK, &answer(&agent, &issued)),
-        Err(refusal) => ApiError::from(refusal).into_response(),
-    };
-    if let Some(cookie) = set_cookie.and_then(|c| HeaderValue::from_str(&c).ok()) {
+    if let Some(cookie) = cookie.ok().flatten().and_then(|c| HeaderValue::from_str(&c).ok()) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
@@ -132,41 +138,42 @@ fn answer(agent: &Agent, issued: &trip::Issued) -> TokenAnswer {
     }
 }
 
-/// The session of a peer over TCP, and the cookie to set when it is new.
-fn cookie_session(
-    agent: &Agent,
-    headers: &HeaderMap,
-    program: &Program,
-) -> Result<(Session, Option<String>), ApiError> {
+/// The session a peer over TCP shows, if it is this program's. Two cookies of one name, and another program's cookie, are
+/// refused and end what they name.
+fn shown_session(agent: &Agent, headers: &HeaderMap, program: &Program) -> Result<Option<Session>, ApiError> {
     let name = cookie_name(agent);
-    let now = agent.now();
     let shown = guard::read_cookie(headers, &name).map_err(|()| {
         for value in all_cookies(headers, &name) {
-            if let Err(error) = agent.store.end_session(&random::hash(&value)) {
+            if let Err(error) = end_one_session(agent, &random::hash(&value)) {
                 tracing::error!(%error, "a session could not be ended");
             }
         }
         ApiError::from(Refusal::SessionInvalid).with_hint("two cookies of one name were shown: empty the cookie jar")
     })?;
-    if let Some(value) = shown
-        && let Some(session) = agent.store.session(&random::hash(&value), now)?
-    {
-        if session.program == program.key() {
-            return Ok((session, None));
-        }
-        // A cookie shown by another program is refused and ends the session.
-        agent.store.end_session(&session.hash)?;
-        agent.end_questions("session_invalid", |q| {
-            q.ask.anchor == broker::consent::Anchor::Session(session.hash.clone())
-        });
-        return Err(ApiError::from(Refusal::SessionInvalid)
-            .with_hint("this cookie belongs to another program: empty the cookie jar"));
+    let Some(value) = shown else { return Ok(None) };
+    let Some(session) = agent.store.session(&random::hash(&value), agent.now())? else { return Ok(None) };
+    if session.program == program.key() {
+        return Ok(Some(session));
     }
-    let value = random::capability(agent.entropy.as_ref());
-    let session = Session { hash: random::hash(&value), program: program.key(), expires: now + SESSION };
-    agent.store.add_session(&session, now)?;
-    let cookie = format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}", SESSION.as_seconds());
-    Ok((session, Some(cookie)))
+    end_one_session(agent, &session.hash)?;
+    Err(ApiError::from(Refusal::SessionInvalid)
+        .with_hint("this cookie belongs to another program: empty the cookie jar"))
+}
+
+/// Ends a session and the questions parked in it.
+fn end_one_session(agent: &Agent, hash: &str) -> Result<(), crate::store::StoreError> {
+    agent.store.end_session(hash)?;
+    agent.end_questions("session_invalid", |q| q.ask.anchor == Anchor::Session(hash.to_owned()));
+    Ok(())
+}
+
+/// Keeps a new session; returns the cookie to set.
+fn begin_session(agent: &Agent, value: &str, program: ProgramKey) -> Result<String, Refusal> {
+    let now = agent.now();
+    let session = Session { hash: random::hash(value), program, expires: now + SESSION };
+    agent.store.add_session(&session, now).map_err(|error| Refusal::Internal(error.to_string()))?;
+    let name = cookie_name(agent);
+    Ok(format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}", SESSION.as_seconds()))
 }
 
 fn all_cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
@@ -178,21 +185,16 @@ fn all_cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn session_until(agent: &Agent, headers: &HeaderMap, peer: &Peer) -> Option<(String, String)> {
-    let value = guard::read_cookie(headers, &cookie_name(agent)).ok().flatten()?;
-    let session = agent.store.session(&random::hash(&value), agent.now()).ok().flatten()?;
-    (peer.program.as_ref().map(Program::key) == Some(session.program))
-        .then(|| (session.hash, times::rfc3339(session.expires)))
-}
-
 /// `GET /v1/session`.
 pub(super) async fn session(
     State(agent): State<Arc<Agent>>,
     Extension(connection): Extension<Connection>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let peer = connection.peer(&agent).await?;
+    let mut peer = connection.peer(&agent).await?;
+    agent.fill_package(&mut peer).await;
     let program = peer.program.as_ref().ok_or(Refusal::PeerUnidentified)?;
+    let session = shown_session(&agent, &headers, program)?;
     let kind = match program {
         Program::Executable { .. } => "executable",
         Program::Script { .. } => "script",
@@ -218,7 +220,7 @@ pub(super) async fn session(
             pid: peer.instance.pid,
             first_party: peer.first_party,
             grants,
-            session_until: session_until(&agent, &headers, &peer).map(|(_, until)| until),
+            session_until: session.map(|session| times::rfc3339(session.expires)),
         },
     ))
 }
@@ -230,9 +232,10 @@ pub(super) async fn end_session(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let peer = connection.peer(&agent).await?;
-    let key = peer.program.as_ref().ok_or(Refusal::PeerUnidentified)?.key();
-    if let Some((hash, _)) = session_until(&agent, &headers, &peer) {
-        agent.store.end_session(&hash)?;
+    let program = peer.program.as_ref().ok_or(Refusal::PeerUnidentified)?;
+    let key = program.key();
+    if let Some(session) = shown_session(&agent, &headers, program)? {
+        agent.store.end_session(&session.hash)?;
     }
     let ended = agent.store.end_grants(|g| g.program == key && g.choice == broker::Choice::Today)?;
     agent.end_questions("session_invalid", |q| q.key == key);

@@ -139,6 +139,9 @@ impl Listening {
                     if request.method() != axum::http::Method::GET {
                         return wrong_method().await;
                     }
+                    if !crate::server::is_document(request.headers()) {
+                        return pages::plain(StatusCode::FORBIDDEN);
+                    }
                     let raw = request.uri().query().unwrap_or_default().to_owned();
                     callback(&scene, request.headers(), &raw).await
                 }
@@ -155,8 +158,9 @@ async fn start(
     Extension(_): Extension<Connection>,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let by_person =
-        matches!(headers.get("sec-fetch-site").map(HeaderValue::as_bytes), None | Some(b"none" | b"same-origin"));
+    // The ticket is the capability; our own page links here from another port, which browsers call another site. A page
+    // that frames or fetches it gets nothing.
+    let by_person = crate::server::is_document(&headers) && !headers.contains_key(header::ORIGIN);
     let fits = |known: &mut Option<String>| by_person && known.as_deref() == Some(ticket.as_str());
     let address = {
         let mut known = lock(&scene.attempt.ticket);
@@ -193,6 +197,10 @@ async fn callback(scene: &Scene, headers: &HeaderMap, raw: &str) -> Response<Bod
     if !same_browser {
         return pages::not_this_browser();
     }
+    let again = lock(&attempt.consumed).as_deref() == Some(random::hash(raw).as_str());
+    if again {
+        return same_end(scene).await;
+    }
     let (pending, code) = {
         let mut slot = lock(&attempt.pending);
         let Some(checked) = slot.as_ref().map(|pending| pending.check_callback(raw)) else {
@@ -200,7 +208,10 @@ async fn callback(scene: &Scene, headers: &HeaderMap, raw: &str) -> Response<Bod
             return pages::already_answered();
         };
         match checked {
-            Ok(code) => (slot.take(), Ok(code)),
+            Ok(code) => {
+                *lock(&attempt.consumed) = Some(random::hash(raw));
+                (slot.take(), Ok(code))
+            }
             Err(CallbackError::NotOurs(why)) => {
                 tracing::warn!(why, "an answer that belongs to no sign-in was ignored");
                 return pages::not_ours();
@@ -229,6 +240,23 @@ async fn callback(scene: &Scene, headers: &HeaderMap, raw: &str) -> Response<Bod
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// The same answer came twice: both loads end on the same page.
+async fn same_end(scene: &Scene) -> Response<Body> {
+    let mut outcome = scene.attempt.outcome.subscribe();
+    let ended = outcome.wait_for(|o| !matches!(o, Outcome::Pending));
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.is_ok_and(|end| end.is_ok());
+    let nonce = lock(&scene.attempt.done).clone();
+    match nonce.and_then(|nonce| HeaderValue::from_str(&format!("{}/done/{nonce}", scene.origin)).ok()) {
+        Some(location) if ended => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        _ => pages::already_answered(),
+    }
 }
 
 /// `/done/{nonce}`: how it went, self-contained.

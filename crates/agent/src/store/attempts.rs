@@ -39,11 +39,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let connection = lock(&self.connection);
         if uses == 0 {
-            connection.execute("DELETE FROM attempts WHERE account = ?1", [account])?;
+            connection.execute("DELETE FROM attempts WHERE account = ?1 AND fingerprint = ?2", [account, fingerprint])?;
         } else {
             connection.execute(
                 "INSERT INTO attempts (account, fingerprint, uses, started) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (account) DO UPDATE SET fingerprint = ?2, uses = ?3, started = ?4",
+                 ON CONFLICT (account, fingerprint) DO UPDATE SET uses = ?3, started = ?4",
                 params![account, fingerprint, uses, now.as_millis()],
             )?;
         }

@@ -136,6 +136,20 @@ impl Store {
         (head.seq, head.hash.clone())
     }
 
+    /// Hash of one line.
+    pub(crate) fn hash_at(&self, seq: i64) -> Result<Option<String>, StoreError> {
+        let connection = lock(&self.connection);
+        let mut statement = connection.prepare_cached("SELECT hash FROM audit WHERE seq = ?1")?;
+        let mut rows = statement.query([seq])?;
+        Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+    }
+
+    /// Brings what was committed to the disk itself, so that an anchor never names a line a power cut could take.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        lock(&self.connection).query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
     /// Lines in ascending order: the newest `limit` that fit.
     pub(crate) fn audit_lines(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError> {
         let connection = lock(&self.connection);
@@ -149,18 +163,19 @@ impl Store {
         Ok(lines)
     }
 
-    /// Whether a program shows up in the log before a time; `true` when that cannot be told.
+    /// Whether a program shows up among the newest 20 000 lines, before a time; `true` when that cannot be told.
     pub(crate) fn has_asked_before(&self, program: &str, before: &str) -> bool {
+        let oldest = lock(&self.head).seq - 20_000;
         let connection = lock(&self.connection);
         let found = connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM audit WHERE program = ?1 AND time < ?2)")
-            .and_then(|mut statement| statement.query_row([program, before], |row| row.get(0)));
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM audit WHERE seq > ?3 AND program = ?1 AND time < ?2)")
+            .and_then(|mut statement| statement.query_row(params![program, before, oldest], |row| row.get(0)));
         found.unwrap_or(true)
     }
 
     /// Reads the whole chain and compares it with the anchored head, where there is one.
     pub(crate) fn verify_audit(&self, anchor: Option<&(i64, String)>) -> Result<AuditVerdict, StoreError> {
-        let connection = lock(&self.connection);
+        let connection = self.reader()?;
         let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         let (mut lines, mut prev, mut expected) = (0, GENESIS.to_owned(), 1);

@@ -39,7 +39,8 @@ impl Store {
     /// Stores a grant (its `id` is chosen here); one it covers is replaced.
     pub(crate) fn add_grant(&self, mut grant: Grant) -> Result<GrantId, StoreError> {
         let mut grants = lock(&self.grants);
-        let connection = lock(&self.connection);
+        let mut connection = lock(&self.connection);
+        let transaction = connection.transaction()?;
         let covered: Vec<GrantId> = grants
             .iter()
             .filter(|g| {
@@ -51,7 +52,7 @@ impl Store {
             })
             .map(|g| g.id)
             .collect();
-        connection.execute(
+        transaction.execute(
             "INSERT INTO grants (program, account, resource, scopes, choice, created, last_used, until)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
@@ -65,11 +66,12 @@ impl Store {
                 grant.until.map(Timestamp::as_millis),
             ],
         )?;
-        grant.id = GrantId(connection.last_insert_rowid());
+        grant.id = GrantId(transaction.last_insert_rowid());
         let id = grant.id;
         for old in &covered {
-            connection.execute("DELETE FROM grants WHERE id = ?1", [old.0])?;
+            transaction.execute("DELETE FROM grants WHERE id = ?1", [old.0])?;
         }
+        transaction.commit()?;
         grants.retain(|g| !covered.contains(&g.id));
         grants.push(grant);
         Ok(id)
@@ -116,11 +118,12 @@ impl Store {
     pub(crate) fn end_grants(&self, over: impl Fn(&Grant) -> bool) -> Result<Vec<Grant>, StoreError> {
         let mut grants = lock(&self.grants);
         let ended: Vec<Grant> = grants.iter().filter(|g| over(g)).cloned().collect();
+        // Memory first: whatever the disk does, nothing is issued on them any more while this agent runs.
+        grants.retain(|g| !ended.iter().any(|e| e.id == g.id));
         let connection = lock(&self.connection);
         for grant in &ended {
             connection.execute("DELETE FROM grants WHERE id = ?1", [grant.id.0])?;
         }
-        grants.retain(|g| !ended.iter().any(|e| e.id == g.id));
         Ok(ended)
     }
 }

@@ -8,9 +8,11 @@ mod attempts;
 mod audit;
 mod grants;
 mod sessions;
+mod sign_ins;
 
 pub(crate) use audit::{AuditEntry, AuditQuery};
 pub(crate) use sessions::Session;
+pub(crate) use sign_ins::{Person, Standing};
 
 use broker::Grant;
 use rusqlite::{Connection, OpenFlags, params};
@@ -64,17 +66,18 @@ impl Store {
     /// Opens or creates the database at `path`; `test_mark` says which of the two worlds it belongs to.
     pub(crate) fn open(path: &Path, test_mark: bool, fresh_installation: String) -> Result<Self, StoreError> {
         let mark = if test_mark { "test" } else { "real" };
+        let mine = path.with_extension(format!("{mark}.db"));
+        if !path.exists() {
+            // An earlier exchange of the two may have been cut short.
+            take_back(path, &mine)?;
+        }
         let mut connection = open_file(path)?;
         let found: Option<String> = stored_mark(&connection)?;
         if let Some(found) = found.filter(|found| found != mark) {
             connection.pragma_update(None, "journal_mode", "DELETE")?;
             drop(connection);
-            let aside = path.with_extension(format!("{found}.db"));
-            let mine = path.with_extension(format!("{mark}.db"));
-            rename(path, &aside)?;
-            if mine.exists() {
-                rename(&mine, path)?;
-            }
+            rename(path, &path.with_extension(format!("{found}.db")))?;
+            take_back(path, &mine)?;
             connection = open_file(path)?;
         }
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -95,42 +98,11 @@ impl Store {
         })
     }
 
-    /// The sign-in known to exist for an account: issuer, client and subject.
-    pub(crate) fn known_sign_in(&self, account: &str) -> Result<Option<KnownSignIn>, StoreError> {
-        let connection = lock(&self.connection);
-        let mut statement =
-            connection.prepare_cached("SELECT issuer, client_id, subject FROM sign_ins WHERE account = ?1")?;
-        let mut rows = statement.query([account])?;
-        rows.next()?
-            .map(|row| Ok(KnownSignIn { issuer: row.get(0)?, client_id: row.get(1)?, subject: row.get(2)? }))
-            .transpose()
+    /// Another connection, for reading only: long reads must not hold up the token path.
+    pub(crate) fn reader(&self) -> Result<Connection, StoreError> {
+        let path = lock(&self.connection).path().map(str::to_owned).unwrap_or_default();
+        Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
     }
-
-    /// Notes that a sign-in exists.
-    pub(crate) fn note_sign_in(&self, account: &str, known: &KnownSignIn) -> Result<(), StoreError> {
-        lock(&self.connection).execute(
-            "INSERT INTO sign_ins (account, issuer, client_id, subject) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (account) DO UPDATE SET issuer = ?2, client_id = ?3, subject = ?4",
-            params![account, known.issuer, known.client_id, known.subject],
-        )?;
-        Ok(())
-    }
-
-    /// Notes that a sign-in is no more.
-    pub(crate) fn forget_sign_in(&self, account: &str) -> Result<(), StoreError> {
-        let connection = lock(&self.connection);
-        connection.execute("DELETE FROM sign_ins WHERE account = ?1", [account])?;
-        connection.execute("DELETE FROM attempts WHERE account = ?1", [account])?;
-        Ok(())
-    }
-}
-
-/// A sign-in that exists, as far as can be said without its secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KnownSignIn {
-    pub(crate) issuer: String,
-    pub(crate) client_id: String,
-    pub(crate) subject: String,
 }
 
 fn open_file(path: &Path) -> Result<Connection, StoreError> {
@@ -156,7 +128,16 @@ fn open_file(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Puts a database that was set aside back in its place.
+fn take_back(path: &Path, aside: &Path) -> Result<(), StoreError> {
+    if aside.exists() { rename(aside, path) } else { Ok(()) }
+}
+
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    if to.exists() {
+        let reason = format!("{} is in the way", to.display());
+        return Err(StoreError::File { path: from.to_owned(), reason });
+    }
     std::fs::rename(from, to).map_err(|e| StoreError::File { path: from.to_owned(), reason: e.to_string() })
 }
 

@@ -34,18 +34,21 @@ CREATE TABLE audit (
     hash TEXT NOT NULL
 ) STRICT;
 
--- Which sign-ins exist: the secrets themselves are in the keychain.
+-- Who is, or was last, signed in: the secrets themselves are in the keychain.
+-- kept: the keychain has it; memory: this agent alone has it; erasing: the keychain item is still to be deleted and
+-- counts for nothing; ended: it is gone.
 CREATE TABLE sign_ins (
     account TEXT PRIMARY KEY,
     issuer TEXT NOT NULL,
-    client_id TEXT NOT NULL,
-    subject TEXT NOT NULL
+    subject TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('kept', 'memory', 'erasing', 'ended'))
 ) STRICT;
 
 -- How often a refresh token (by its hash) was used without a durable answer.
 CREATE TABLE attempts (
-    account TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     uses INTEGER NOT NULL,
-    started INTEGER NOT NULL
+    started INTEGER NOT NULL,
+    PRIMARY KEY (account, fingerprint)
 ) STRICT;

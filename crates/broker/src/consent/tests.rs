@@ -22,7 +22,9 @@ fn ask(path: &str, anchor: Anchor) -> Ask {
         program,
         anchor,
         account: "corp".parse().unwrap(),
+        issuer: "https://issuer.example".parse().unwrap(),
         resource: "payments".parse().unwrap(),
+        audience: Some("https://payments.example".into()),
         scopes: "read".parse().unwrap(),
         says_it_is: None,
     }
@@ -32,6 +34,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
+const AT_LEADER: Anchor = Anchor::Leader(ProcessInstance { pid: 3, start_time: 4 });
 const HELD: Option<Span> = Some(Span::seconds(60));
 
 #[test]
@@ -41,7 +44,7 @@ fn parallel_requests_are_one_question_and_once_is_one_token_each() {
     let (second, b) = table.open(ask("/bin/x", Anchor::Held), "2".into(), HELD, at(0)).unwrap();
     assert!(first.fresh && first.window && !second.fresh && !second.window);
     assert_eq!(first.id, second.id);
-    table.answer("1", Choice::Once, false, "page", at(1)).unwrap();
+    table.answer("1", Choice::Once, false, "page", None, at(1)).unwrap();
     assert_eq!(table.outcome("1", a, at(2)), Outcome::Yes(Choice::Once, "page"));
     assert_eq!(table.outcome("1", a, at(2)), Outcome::Gone, "spent");
     assert_eq!(table.outcome("1", b, at(2)), Outcome::Yes(Choice::Once, "page"));
@@ -55,7 +58,7 @@ fn a_parked_once_is_fetched_once_and_only_where_it_belongs() {
     let other = ask("/bin/y", Anchor::Session("s1".into()));
     table.open(here.clone(), "1".into(), None, at(0)).unwrap();
     assert_eq!(table.claim(&here, at(1)), None);
-    table.answer("1", Choice::Once, false, "page", at(1)).unwrap();
+    table.answer("1", Choice::Once, false, "page", None, at(1)).unwrap();
     assert_eq!(table.claim(&elsewhere, at(2)), None);
     assert_eq!(table.claim(&other, at(2)), None);
     assert_eq!(table.claim(&here, at(2)), Some(("1".into(), Outcome::Yes(Choice::Once, "page"))));
@@ -69,7 +72,7 @@ fn a_no_backs_off_longer_each_time() {
     for (round, wait) in [10, 20, 40].into_iter().enumerate() {
         let id = round.to_string();
         table.open(ask("/bin/x", Anchor::Held), id.clone(), HELD, at(now)).unwrap();
-        table.answer(&id, Choice::Deny, false, "page", at(now)).unwrap();
+        table.answer(&id, Choice::Deny, false, "page", None, at(now)).unwrap();
         let refused = table.open(ask("/bin/x", Anchor::Held), "z".into(), HELD, at(now + 1)).unwrap_err();
         assert_eq!(refused, Refusal::RateLimited { retry_after: Span::seconds(wait - 1) });
         now += wait;
@@ -80,11 +83,11 @@ fn a_no_backs_off_longer_each_time() {
 #[test]
 fn an_unanswered_window_is_not_followed_by_another_for_a_while() {
     let mut table = Table::default();
-    assert!(table.open(ask("/bin/x", Anchor::Leader(None)), "1".into(), None, at(0)).unwrap().0.window);
+    assert!(table.open(ask("/bin/x", AT_LEADER), "1".into(), None, at(0)).unwrap().0.window);
     assert_eq!(table.tidy(at(120)).len(), 1);
-    let (again, _) = table.open(ask("/bin/x", Anchor::Leader(None)), "2".into(), None, at(121)).unwrap();
+    let (again, _) = table.open(ask("/bin/x", AT_LEADER), "2".into(), None, at(121)).unwrap();
     assert!(again.fresh && !again.window);
-    assert!(table.open(ask("/bin/y", Anchor::Leader(None)), "3".into(), None, at(121)).unwrap().0.window);
+    assert!(table.open(ask("/bin/y", AT_LEADER), "3".into(), None, at(121)).unwrap().0.window);
 }
 
 #[test]
@@ -95,9 +98,9 @@ fn only_possible_answers_are_taken_and_questions_are_capped() {
     inline.program = Program::Inline { interpreter: file };
     table.open(inline, "1".into(), HELD, at(0)).unwrap();
     for choice in [Choice::Today, Choice::Always] {
-        assert_eq!(table.answer("1", choice, false, "page", at(1)).unwrap_err(), AnswerError::NotPossible);
+        assert_eq!(table.answer("1", choice, false, "page", None, at(1)).unwrap_err(), AnswerError::NotPossible);
     }
-    assert_eq!(table.answer("nope", Choice::Once, false, "page", at(1)).unwrap_err(), AnswerError::Unknown);
+    assert_eq!(table.answer("nope", Choice::Once, false, "page", None, at(1)).unwrap_err(), AnswerError::Unknown);
     for i in 0..MOST_PER_PROGRAM {
         let mut one = ask("/bin/flood", Anchor::Held);
         one.resource = format!("r{i}").parse().unwrap();
@@ -106,6 +109,94 @@ fn only_possible_answers_are_taken_and_questions_are_capped() {
     let mut one_more = ask("/bin/flood", Anchor::Held);
     one_more.resource = "more".parse().unwrap();
     assert!(table.open(one_more, "f".into(), HELD, at(0)).is_err());
+}
+
+#[test]
+fn once_is_for_those_who_were_shown() {
+    let mut table = Table::default();
+    let (_, early) = table.open(ask("/bin/x", Anchor::Held), "1".into(), HELD, at(0)).unwrap();
+    let shown = table.get("1").unwrap().waiters().clone();
+    let (_, late) = table.open(ask("/bin/x", Anchor::Held), "2".into(), HELD, at(0)).unwrap();
+    table.answer("1", Choice::Once, false, "page", Some(&shown), at(1)).unwrap();
+    assert_eq!(table.outcome("1", early, at(2)), Outcome::Yes(Choice::Once, "page"));
+    assert_eq!(table.outcome("1", late, at(2)), Outcome::Again);
+    assert_eq!(table.outcome("1", late, at(2)), Outcome::Gone, "told once");
+    let (again, _) = table.open(ask("/bin/x", Anchor::Held), "3".into(), HELD, at(2)).unwrap();
+    assert!(again.fresh && again.window, "a new question, shown anew");
+}
+
+#[test]
+fn abandoned_questions_open_no_second_window_and_are_bounded() {
+    let mut table = Table::default();
+    let (mut windows, mut opened, mut refused) = (0, 0, 0);
+    for i in 0..200 {
+        match table.open(ask("/bin/x", Anchor::Held), i.to_string(), HELD, at(i / 4)) {
+            Ok((question, waiter)) => {
+                opened += 1;
+                windows += i32::from(question.window);
+                table.leave(&question.id, waiter, at(i / 4)).unwrap();
+            }
+            Err(refusal) => {
+                assert!(matches!(refusal, Refusal::RateLimited { .. }));
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((windows, opened, refused), (1, MOST_FRESH, 200 - MOST_FRESH));
+    assert!(table.list().len() <= MOST_REMEMBERED_PER_PROGRAM);
+    table.open(ask("/bin/x", Anchor::Held), "later".into(), HELD, at(120)).unwrap();
+    table.end(at(120), |_| true);
+    assert!(table.open(ask("/bin/y", Anchor::Held), "other".into(), HELD, at(120)).unwrap().0.window);
+    table.end(at(121), |_| true);
+    assert!(!table.open(ask("/bin/y", Anchor::Held), "again".into(), HELD, at(122)).unwrap().0.window);
+}
+
+#[test]
+fn what_is_remembered_of_all_programs_is_bounded() {
+    let mut table = Table::default();
+    for i in 0..2 * MOST_REMEMBERED {
+        let (question, waiter) =
+            table.open(ask(&format!("/bin/{i}"), Anchor::Held), i.to_string(), HELD, at(0)).unwrap();
+        table.leave(&question.id, waiter, at(0)).unwrap();
+    }
+    assert!(table.list().len() <= MOST_REMEMBERED);
+}
+
+#[test]
+fn calls_of_one_program_that_wait_are_bounded() {
+    let mut table = Table::default();
+    for i in 0..MOST_WAITING_PER_PROGRAM {
+        table.open(ask("/bin/x", Anchor::Held), i.to_string(), HELD, at(0)).unwrap();
+    }
+    let one_more = table.open(ask("/bin/x", Anchor::Held), "more".into(), HELD, at(0)).unwrap_err();
+    assert_eq!(one_more, Refusal::RateLimited { retry_after: Span::seconds(1) });
+    table.open(ask("/bin/y", Anchor::Held), "other".into(), HELD, at(0)).unwrap();
+}
+
+#[test]
+fn every_question_that_expires_is_told_exactly_once_whoever_notices() {
+    let mut table = Table::default();
+    let (_, waiter) = table.open(ask("/bin/x", Anchor::Held), "1".into(), HELD, at(0)).unwrap();
+    assert_eq!(table.outcome("1", waiter, at(60)), Outcome::Gone);
+    table.open(ask("/bin/y", Anchor::Held), "2".into(), HELD, at(60)).unwrap();
+    assert_eq!(table.answer("2", Choice::Once, false, "page", None, at(121)).unwrap_err(), AnswerError::Over(State::Expired));
+    let told: Vec<_> = table.tidy(at(122)).into_iter().map(|q| q.id).collect();
+    assert_eq!(told, ["1", "2"]);
+    assert!(table.tidy(at(500)).is_empty());
+}
+
+#[test]
+fn another_audience_or_issuer_is_another_question() {
+    let mut table = Table::default();
+    let here = ask("/bin/x", AT_LEADER);
+    let moved = Ask { audience: Some("https://elsewhere.example".into()), ..here.clone() };
+    let handed_over = Ask { issuer: "https://other.example".parse().unwrap(), ..here.clone() };
+    table.open(here.clone(), "1".into(), None, at(0)).unwrap();
+    assert!(table.open(moved.clone(), "2".into(), None, at(0)).unwrap().0.fresh);
+    table.answer("1", Choice::Once, false, "page", None, at(1)).unwrap();
+    assert_eq!(table.claim(&moved, at(2)), None);
+    assert_eq!(table.claim(&handed_over, at(2)), None);
+    assert!(table.claim(&here, at(2)).is_some());
 }
 
 #[derive(Debug, Clone)]
@@ -132,7 +223,7 @@ proptest! {
     #[test]
     fn whatever_happens_a_question_is_decided_at_most_once(events in prop::collection::vec(event(), 0..20), held in any::<bool>()) {
         let mut table = Table::default();
-        let anchor = if held { Anchor::Held } else { Anchor::Leader(None) };
+        let anchor = if held { Anchor::Held } else { AT_LEADER };
         let asked = ask("/bin/x", anchor);
         let (_, waiter) = table.open(asked.clone(), "1".into(), held.then_some(Span::seconds(60)), at(0)).unwrap();
         let (mut now, mut decided, mut yes) = (0, 0, 0);
@@ -140,7 +231,7 @@ proptest! {
         for event in events {
             match event {
                 Event::Answer(choice) => {
-                    let answered = table.answer("1", choice, false, "page", at(now)).is_ok();
+                    let answered = table.answer("1", choice, false, "page", None, at(now)).is_ok();
                     prop_assert!(!(answered && over), "an answer after the end");
                     decided += i32::from(answered);
                 }

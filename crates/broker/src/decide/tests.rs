@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{
-    grant::Choice,
     peer::{FileIdentity, ProcessInstance},
     rules::{Offline, RequestAs},
 };
@@ -134,6 +133,10 @@ fn without_a_yes_somebody_is_asked_and_with_one_not() {
     let fetch = Decision::Fetch(Authority::Grant(GrantId(1)));
     let given = |scopes, choice| Case { grants: vec![grant(&tool(), scopes, choice)], ..Case::default() };
     let ask = Decision::AskConsent;
+    let shorter = |mut case: Case, seconds| {
+        case.rules.consent.absolute = Span::seconds(seconds);
+        case
+    };
     for (what, case, expected) in [
         ("no grant", Case::default(), ask.clone()),
         ("granted today", given("read", Choice::Today), fetch.clone()),
@@ -152,8 +155,15 @@ fn without_a_yes_somebody_is_asked_and_with_one_not() {
         (
             "idle too long for a sensitive resource",
             Case { now: 700, ..given("read", Choice::Today) }.change(|r| r.sensitive = true),
-            ask,
+            ask.clone(),
         ),
+        (
+            "always, before the resource became sensitive",
+            given("read", Choice::Always).change(|r| r.sensitive = true),
+            ask.clone(),
+        ),
+        ("today, before the day became shorter", shorter(given("read", Choice::Today), 100), ask.clone()),
+        ("today, within the shorter day", shorter(given("read", Choice::Today), 101), fetch.clone()),
         (
             "above the ceiling",
             Case { scope: "admin", ..given("read", Choice::Always) },
@@ -233,6 +243,23 @@ fn preapproval_means_the_program_itself() {
             r.peers = Peers::Listed(vec![rule]);
         });
         assert_eq!(case.decide(), *expected, "{what}");
+    }
+}
+
+#[test]
+fn preapproval_by_package_needs_a_file_that_is_not_the_users() {
+    let packaged = |package: &str| Peer { package: Some(package.into()), ..peer(Some(tool())) };
+    for (peer, writable, expected) in [
+        (packaged("deb:tool"), false, Decision::Fetch(Authority::Preapproved)),
+        (packaged("deb:tool"), true, Decision::AskConsent),
+        (packaged("deb:other"), false, Decision::AskConsent),
+    ] {
+        let rule = PeerRule { package: Some("deb:tool".into()), ..PeerRule::default() };
+        let case = Case { peer, writable, ..Case::default() }.change(|r| {
+            r.consent = ConsentRule::Preapproved;
+            r.peers = Peers::Listed(vec![rule]);
+        });
+        assert_eq!(case.decide(), expected);
     }
 }
 

@@ -75,6 +75,7 @@ async fn a_sign_in_ends_with_tokens_and_a_person() {
     ask.redeem_for = Some(TokenAsk { scopes: Some("payments.read".parse().unwrap()), target });
     let pending = world.client.begin(ask).await.unwrap();
     let verifier = pending.verifier.expose_secret().to_owned();
+    let asked = pending.scopes.to_string();
     world
         .server
         .set("/token", Reply::json(200, &World::answer(Some(&world.id_token(&world.claims(Some(&pending.nonce)))))));
@@ -89,7 +90,8 @@ async fn a_sign_in_ends_with_tokens_and_a_person() {
     let tokens = signed_in.tokens;
     assert_eq!(tokens.access_token.expose_secret(), ACCESS);
     assert_eq!(tokens.expires_at, Timestamp::from_seconds(NOW + 600));
-    assert_eq!((tokens.scopes.to_string().as_str(), tokens.broader), ("payments.read", false));
+    // An answer that names no scopes grants those of the authorization request.
+    assert_eq!((tokens.scopes.to_string(), tokens.broader), (asked, false));
     assert_eq!(tokens.id_token.unwrap().expires_at, Timestamp::from_seconds(NOW + 3600));
 
     let seen = world.server.seen("/token").remove(0);

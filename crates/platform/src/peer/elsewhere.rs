@@ -33,6 +33,21 @@ impl Lookup {
     }
 
     /// Always an error on this system.
+    #[cfg(unix)]
+    pub fn unix_at(
+        &self,
+        _: std::os::fd::BorrowedFd<'_>,
+        _: Option<broker::ProcessInstance>,
+    ) -> Result<Peer, LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always `None` on this system.
+    pub fn instance_of(&self, _: u32) -> Option<broker::ProcessInstance> {
+        None
+    }
+
+    /// Always an error on this system.
     pub fn uid_of_tcp(&self, _: SocketAddr, _: SocketAddr) -> Result<(u32, u64), LookupError> {
         Err(unsupported())
     }
@@ -60,5 +75,16 @@ impl Lookup {
     /// Always `None` on this system.
     pub fn package_of(&self, _: &Path) -> Option<String> {
         None
+    }
+
+    /// Always `None` on this system.
+    #[allow(clippy::option_option, reason = "not asked yet, and asked and owned by none, are two answers")]
+    pub fn package_cached(&self, _: &Path) -> Option<Option<String>> {
+        None
+    }
+
+    /// Always `true` on this system: it cannot be told.
+    pub fn is_scripted(&self, _: broker::ProcessInstance) -> bool {
+        true
     }
 }

@@ -72,13 +72,33 @@ impl Lookup {
         Ok((peer.uid.as_raw(), pid.map_err(|_| LookupError::Unknown("it has no process id".to_owned()))?))
     }
 
+    /// The living process with this number now. Ask right after a connection was accepted, and keep the answer: it is
+    /// what tells the process that connected from a later one with its number.
+    pub fn instance_of(&self, pid: u32) -> Option<ProcessInstance> {
+        let (process, facts) = self.proc().ok()?.process(pid).ok()?;
+        Some(process.instance(&facts))
+    }
+
     /// The peer on the user socket. A program that cannot be identified is a peer without one.
     pub fn unix(&self, fd: BorrowedFd<'_>) -> Result<Peer, LookupError> {
+        let (_, pid) = self.uid_of_unix(fd)?;
+        self.unix_at(fd, self.instance_of(pid))
+    }
+
+    /// [`Self::unix`], with what [`Self::instance_of`] said when the connection was accepted: a later process with the
+    /// same number is not the peer.
+    ///
+    /// Limit: a number given away between connecting and accepting is not seen (the kernel's `SO_PEERPIDFD` would tell,
+    /// but has no safe wrapper yet), nor is another program that the same process executes meanwhile.
+    pub fn unix_at(&self, fd: BorrowedFd<'_>, connected: Option<ProcessInstance>) -> Result<Peer, LookupError> {
         let (uid, pid) = self.uid_of_unix(fd)?;
         if uid != self.uid {
             return Err(LookupError::OtherUser { uid });
         }
-        let process = self.proc().and_then(|proc| proc.process(pid));
+        let process = self.proc().and_then(|proc| proc.process(pid)).and_then(|(process, facts)| {
+            let same = connected == Some(process.instance(&facts));
+            if same { Ok((process, facts)) } else { Err("the process that connected is gone") }
+        });
         process
             .and_then(|(process, facts)| self.peer(&process, &facts, true))
             .map_err(|reason| self.unidentified(reason))
@@ -144,6 +164,28 @@ impl Lookup {
         self.packages.look_up(path)
     }
 
+    /// What [`Self::package_of`] would say, if it is known already: `Some(None)` where no package owns the file.
+    #[allow(clippy::option_option, reason = "not asked yet, and asked and owned by none, are two answers")]
+    pub fn package_cached(&self, path: &Path) -> Option<Option<String>> {
+        self.packages.known(path)
+    }
+
+    /// Whether this living process runs code from a script or from its command line, rather than being a program or a
+    /// person's shell of its own; `true` when that cannot be told.
+    pub fn is_scripted(&self, instance: ProcessInstance) -> bool {
+        let Ok((process, facts)) = self.proc().and_then(|proc| proc.process(instance.pid)) else { return true };
+        if process.instance(&facts) != instance {
+            return true;
+        }
+        // A process of another user is no script of this user's.
+        process.belongs_to(self.uid)
+            && match self.program(&process, &facts) {
+                Ok(program) => matches!(program, Program::Script { .. } | Program::Inline { .. }),
+                // A desktop's own processes may hide what they run; a script cannot tell them what to do.
+                Err(_) => matches!(interpreter::kind(facts.name.as_bytes()), Kind::Interpreter(_)),
+            }
+    }
+
     fn peer(&self, process: &Process, facts: &Facts, on_user_socket: bool) -> Result<Peer, Reason> {
         let proc = self.proc()?;
         let file = if proc.shares_namespaces(process) { self.executable(process).ok() } else { None };
@@ -173,7 +215,7 @@ impl Lookup {
             peer.program = file.and_then(|(file, state)| self.program_of(process, facts, file, &state).ok());
             self.surroundings(&mut peer, facts);
         }
-        peer.package = peer.program.as_ref().and_then(|program| self.packages.known(&program.file().path));
+        peer.package = peer.program.as_ref().and_then(|program| self.packages.known(&program.file().path).flatten());
         Ok(peer)
     }
 

@@ -33,7 +33,7 @@ mod files;
 mod lookup;
 
 pub use first_party::FirstParty;
-pub use lineage::Lineage;
+pub use lineage::{Common, Lineage};
 pub use lookup::Lookup;
 
 /// Why a peer could not be told.

@@ -1,7 +1,8 @@
 //! Which package owns a file: the Debian package database.
 //!
-//! Invariant: this is shown to people and put into minted tokens as information; nothing is decided by it.
-//! Limit: RPM systems are not asked. The answer is as old as its first question.
+//! Invariant: an answer is remembered only until the database changes. It says which package a file came with, not that
+//! the file is still as the package made it: whoever decides by it checks that only root can write the file.
+//! Limit: RPM systems are not asked.
 
 use std::{
     collections::HashMap,
@@ -10,6 +11,7 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 const DPKG: &str = "/var/lib/dpkg/info";
@@ -18,26 +20,43 @@ const MOST_REMEMBERED: usize = 512;
 
 #[derive(Debug, Default)]
 pub(super) struct Packages {
-    known: Mutex<HashMap<PathBuf, Option<String>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// When the database last changed.
+    as_of: Option<SystemTime>,
+    owners: HashMap<PathBuf, Option<String>>,
+}
+
+/// When the package database last changed: installing or removing a package changes its directory.
+fn changed() -> Option<SystemTime> {
+    std::fs::metadata(DPKG).and_then(|facts| facts.modified()).ok()
 }
 
 impl Packages {
     /// What is already known, without looking.
-    pub(super) fn known(&self, path: &Path) -> Option<String> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned().flatten()
+    #[allow(clippy::option_option, reason = "not asked yet, and asked and owned by none, are two answers")]
+    pub(super) fn known(&self, path: &Path) -> Option<Option<String>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let owner = known.owners.get(path)?;
+        (known.as_of == changed()).then(|| owner.clone())
     }
 
     /// The owner, looked up the first time: reads every list of the package database.
     pub(super) fn look_up(&self, path: &Path) -> Option<String> {
-        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
-            return known.clone();
+        if let Some(known) = self.known(path) {
+            return known;
         }
+        let as_of = changed();
         let owner = owner_in(Path::new(DPKG), path);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED {
-            known.clear();
+        if known.as_of != as_of || known.owners.len() >= MOST_REMEMBERED {
+            known.owners.clear();
+            known.as_of = as_of;
         }
-        known.insert(path.to_path_buf(), owner.clone());
+        known.owners.insert(path.to_path_buf(), owner.clone());
         owner
     }
 }
@@ -84,8 +103,10 @@ mod tests {
     fn answers_are_remembered() {
         let packages = Packages::default();
         let path = Path::new("/no/such/file");
+        assert_eq!(packages.known(path), None, "nobody has looked");
         assert_eq!(packages.look_up(path), None);
-        assert!(packages.known.lock().unwrap().contains_key(path));
-        assert_eq!(packages.known(path), None);
+        assert_eq!(packages.known(path), Some(None), "no package owns it");
+        packages.known.lock().unwrap().as_of = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(packages.known(path), None, "the database has changed since");
     }
 }
