@@ -39,6 +39,7 @@ struct Arguments {
 }
 
 fn main() -> std::process::ExitCode {
+    platform::process::close_inherited();
     let arguments = Arguments::parse();
     let result = if arguments.detach { detach(&arguments) } else { serve(&arguments) };
     match result {
@@ -88,7 +89,8 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::from_secs(5)).build();
     let runtime = runtime.map_err(|e| (format!("the runtime cannot start: {e}"), None, ExitCode::Internal))?;
-    let result = runtime.block_on(run(Call { managed_dir: arguments.managed_dir.clone() }));
+    let managed_dir = arguments.managed_dir.as_deref().map(managed_dir).transpose()?;
+    let result = runtime.block_on(run(Call { managed_dir }));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Err(StartError::Running) => {
@@ -97,6 +99,15 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(error) => Err((error.to_string(), error.hint().map(str::to_owned), error.exit())),
         Ok(()) => Ok(()),
+    }
+}
+
+/// The test directory as an absolute path; one that is not there would silently mean "no policy".
+fn managed_dir(dir: &Path) -> Result<PathBuf, Failure> {
+    match dir.canonicalize() {
+        Ok(found) if found.is_dir() => std::path::absolute(dir).map_err(|e| (e.to_string(), None, ExitCode::Profile)),
+        Ok(_) => Err((format!("--managed-dir {}: it is not a directory", dir.display()), None, ExitCode::Profile)),
+        Err(error) => Err((format!("--managed-dir {}: {error}", dir.display()), None, ExitCode::Profile)),
     }
 }
 
@@ -113,8 +124,7 @@ fn detach(arguments: &Arguments) -> Result<(), Failure> {
     let mut command = Command::new(program);
     command.arg("--new-session").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir("/");
     if let Some(dir) = &arguments.managed_dir {
-        let dir = std::path::absolute(dir).map_err(|e| internal(e.to_string()))?;
-        command.arg("--managed-dir").arg(dir);
+        command.arg("--managed-dir").arg(managed_dir(dir)?);
     }
     let mut child = command.spawn().map_err(|e| internal(format!("the agent cannot be started: {e}")))?;
     let deadline = Instant::now() + READY_IN;
@@ -124,10 +134,10 @@ fn detach(arguments: &Arguments) -> Result<(), Failure> {
             Err(ConnectError::NotRunning) => {}
             Err(error) => return Err((error.to_string(), None, ExitCode::AgentUnreachable)),
         }
-        if let Ok(Some(status)) = child.try_wait() {
-            if status.success() && connect_agent(&paths, Duration::from_secs(2)).is_ok() {
-                return Ok(());
-            }
+        // One that ends well found another that is just starting: that one is waited for.
+        if let Ok(Some(status)) = child.try_wait()
+            && !status.success()
+        {
             return Err(why_it_ended(&paths.log_file(), offset, status.code()));
         }
         if Instant::now() > deadline {

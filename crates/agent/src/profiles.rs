@@ -32,6 +32,22 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// What is wrong now, with what was in force before.
+    fn with_rules_of(self, former: &Self) -> Self {
+        let note = "the profile as it last was good stays in force until this is repaired or the agent restarts".to_owned();
+        let add = |mut lines: Vec<String>| {
+            lines.push(note.clone());
+            lines
+        };
+        Self {
+            rules: Arc::clone(&former.rules),
+            values: former.values.clone(),
+            diagnostics: add(self.diagnostics),
+            faults: add(self.faults),
+            fingerprint: self.fingerprint,
+        }
+    }
+
     /// Where a value came from, for people: `file:line` or `built in`.
     pub(crate) fn origin(&self, key: &str) -> String {
         match self.values.get(key).map(|v| &v.origin) {
@@ -75,7 +91,9 @@ impl Profiles {
         if current.fingerprint == fresh.fingerprint {
             return false;
         }
-        *current = Arc::new(fresh);
+        // A managed file that cannot be read any more does not end what it said: the last good state stays in force.
+        let keep = fresh.rules.locked.is_some() && current.rules.locked.is_none();
+        *current = Arc::new(if keep { fresh.with_rules_of(&current) } else { fresh });
         *lock(&self.changed) = Instant::now();
         true
     }
@@ -119,6 +137,12 @@ fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
     let void =
         effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
     effective.rules.void = void.collect();
+    // A managed file that may not be trusted may be policy all the same: without it nothing is issued.
+    if let Some((path, why)) = problems.first()
+        && effective.rules.locked.is_none()
+    {
+        effective.rules.locked = Some(format!("{}: {why}", path.display()));
+    }
     let mut faults = diagnostics.clone();
     faults.extend(effective.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string));
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));

@@ -7,7 +7,7 @@ use crate::{
     renewal::Need,
     store::{AuditEntry, lock},
 };
-use broker::{ExposeSecret, Span, Timestamp};
+use broker::{ExposeSecret, Span, Timestamp, ports::KeychainError};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -210,7 +210,14 @@ impl Agent {
         if !self.vault.is_durable() || seq == 0 {
             return;
         }
-        if let Some((known, anchored)) = self.read_anchor().await {
+        let anchor = match self.read_anchor().await {
+            Ok(anchor) => anchor,
+            Err(error) => {
+                tracing::warn!(%error, "the audit log is not anchored: the keychain cannot be read");
+                return;
+            }
+        };
+        if let Some((known, anchored)) = anchor {
             match self.store.hash_at(known) {
                 Ok(Some(found)) if found == anchored && known < seq => {}
                 Ok(Some(found)) if found == anchored => return,
@@ -235,10 +242,13 @@ impl Agent {
     }
 
     /// The anchored head.
-    pub(crate) async fn read_anchor(&self) -> Option<(i64, String)> {
-        let text = self.vault.read(ANCHOR).await.ok()??;
-        let (seq, hash) = text.expose_secret().split_once(' ')?;
-        Some((seq.parse().ok()?, hash.to_owned()))
+    ///
+    /// # Errors
+    /// When the keychain cannot be read.
+    pub(crate) async fn read_anchor(&self) -> Result<Option<(i64, String)>, KeychainError> {
+        let Some(text) = self.vault.read(ANCHOR).await? else { return Ok(None) };
+        let anchor = text.expose_secret().split_once(' ').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned())));
+        anchor.map(Some).ok_or_else(|| KeychainError::Damaged("the anchor of the audit log".to_owned()))
     }
 
     /// The last things before the end; a renewal that is under way is waited for, so that nothing of it is lost.

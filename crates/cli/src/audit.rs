@@ -25,7 +25,7 @@ const VERIFY_LIMIT: Duration = Duration::from_mins(1);
 pub(crate) fn audit(arguments: &Audit) -> Outcome {
     let since = arguments.since.as_deref().map(|text| time::since(text, time::now())).transpose();
     let since = since.map_err(|hint| Failure::usage("--since cannot be understood").hint(hint))?;
-    let mut connection = Door::find()?.running()?;
+    let mut connection = Door::find()?.connect()?;
     if let Some(AuditCommand::Verify(form)) = &arguments.command {
         return verify(&mut connection, *form);
     }
@@ -86,7 +86,7 @@ fn verify(connection: &mut Connection, form: Form) -> Outcome {
     }
     if verdict.ok {
         if !form.json {
-            emit(&format!("ok: {} lines, {}\n", verdict.lines, clean(&verdict.detail)))?;
+            emit(&format!("ok: {}\n", clean(&verdict.detail)))?;
         }
         return Ok(ExitCode::Ok);
     }

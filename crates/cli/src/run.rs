@@ -113,7 +113,20 @@ fn wish(argument: &str) -> Result<Wish, Failure> {
         return Err(Failure::usage(format!("{variable:?} is no name for a variable"))
             .hint("letters, digits and _ only, and no digit first"));
     }
+    if steers_programs(&variable) {
+        return Err(Failure::usage(format!("{variable} decides what programs load or run, so it cannot carry a token"))
+            .hint("name another variable: RESOURCE=ENV"));
+    }
     Ok(Wish { resource: resource.to_owned(), variable })
+}
+
+/// Whether loaders, shells or interpreters read this variable for what to run.
+fn steers_programs(variable: &str) -> bool {
+    const NAMES: [&str; 14] = [
+        "PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "PS4", "PROMPT_COMMAND", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME",
+        "NODE_OPTIONS", "PERL5OPT", "PERL5LIB", "RUBYOPT",
+    ];
+    variable.starts_with("LD_") || variable.starts_with("DYLD_") || NAMES.contains(&variable)
 }
 
 /// The default variable: `PAYMENTS_TOKEN` for `payments`.

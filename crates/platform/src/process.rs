@@ -58,6 +58,22 @@ pub fn harden() -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
+/// Closes every descriptor above standard error that whoever started us left open: a long-lived process must not hold
+/// other people's pipes and files. To be called first thing, before anything of our own is open.
+#[cfg(target_os = "linux")]
+pub fn close_inherited() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|d| *d > 2) {
+        // The descriptor of the listing itself is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+}
+
+/// Untested on this system: nothing is closed.
+#[cfg(not(target_os = "linux"))]
+pub fn close_inherited() {}
+
 /// The environment for a child: the own one without what carries our secrets, loads code, or resolves a program from the
 /// current directory.
 ///

@@ -18,8 +18,9 @@ fn requests_on_one_connection_are_answered_one_after_the_other() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    let statuses: Vec<&str> = text.lines().filter(|line| line.starts_with("HTTP/1.1 ")).collect();
-    assert_eq!(statuses, ["HTTP/1.1 204 No Content", "HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found"], "{text}");
+    // A body has no end of line of its own.
+    let statuses: Vec<&str> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["204", "200", "404"], "{text}");
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }
 
@@ -76,7 +77,14 @@ fn what_was_refused_before_a_handler_is_counted_for_the_program() {
     assert!(counted.iter().all(|line| line.contains("origin_refused") && line.contains("/curl")), "{counted:#?}");
     let times: u64 = counted
         .iter()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["via"].as_str()?.split(' ').next()?.parse::<u64>().ok())
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).ok()?["via"]
+                .as_str()?
+                .split(' ')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
         .sum();
     assert_eq!(times, 3, "each refusal once: {counted:#?}");
 }

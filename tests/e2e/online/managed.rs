@@ -76,3 +76,25 @@ fn the_user_layer_cannot_preapprove() {
     let output = world.daypass(&["token", "more"]);
     assert_ne!(output.code, 0, "{output:?}");
 }
+
+#[test]
+fn a_package_stands_for_its_own_programs_only() {
+    if !std::path::Path::new("/var/lib/dpkg/info/curl.list").exists() {
+        println!("SKIPPED a_package_stands_for_its_own_programs_only: curl is not from a Debian package");
+        return;
+    }
+    let world = managed(r#"{ package = "deb:curl" }"#);
+    let socket = world.home.socket().display().to_string();
+    let json = ["-H", "Content-Type: application/json", "-d", r#"{"resource":"wages"}"#];
+    let windows = world.windows();
+    let answer = world.home.curl(&[&["--unix-socket", &socket, "http://localhost/v1/token"][..], &json].concat()).ok();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(world.windows(), windows, "no question");
+    // A copy has the same bytes, and no package.
+    let copy = world.home.path().join("home/bin/curl-of-mine");
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    std::fs::copy(std::fs::canonicalize("/usr/bin/curl").unwrap(), &copy).unwrap();
+    let words = [&["--silent", "--include", "--unix-socket", &socket, "http://localhost/v1/token"][..], &json].concat();
+    let answer = world.home.run(&copy, &words, "", Duration::from_secs(30)).ok();
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("consent_required"), "{answer}");
+}

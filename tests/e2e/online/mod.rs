@@ -1,5 +1,6 @@
 //! What needs the provider, and for some the real keychain and the real browser.
 
+mod answering;
 mod browser;
 mod canary;
 mod consent;

@@ -128,11 +128,8 @@ pub(crate) fn body_of(refusal: &Refusal) -> ErrorBody {
         Refusal::RateLimited { retry_after } => body.retry_after = Some(retry_after.as_seconds().max(1)),
         // The issuer's own words stand apart from ours.
         Refusal::IssuerUnavailable(detail) | Refusal::IssuerRejected(detail) => {
-            let ours = if body.code == Code::IssuerUnavailable {
-                "the issuer is unavailable"
-            } else {
-                "the issuer refused"
-            };
+            let ours =
+                if body.code == Code::IssuerUnavailable { "the issuer is unavailable" } else { "the issuer refused" };
             ours.clone_into(&mut body.error_description);
             body.detail = Some(detail.clone()).filter(|detail| !detail.is_empty());
         }

@@ -41,7 +41,6 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
 }
 
-
 /// How long a look at who was refused may take.
 const SHORT_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 

@@ -24,11 +24,11 @@ use broker::{
     Account, AccountName, Choice, ConsentRule, Grant, GrantId, Peer, Rules, Timestamp, TokenKind, Wanted, consent,
     consent::Question, ports::KeychainError,
 };
+use futures_util::StreamExt as _;
 use localapi::{
     AccountStatus, AgentStatus, Code, GrantInfo, KeychainStatus, OpenRequest, Opened, ProfileStatus, RequestAnswer,
     RequestInfo, ResourceInfo, SignInRequest, Status,
 };
-use futures_util::StreamExt as _;
 use serde_json::json as value;
 use std::{
     convert::Infallible,
@@ -448,7 +448,11 @@ pub(super) async fn audit(State(agent): App, RawQuery(raw): RawQuery) -> Answer 
 
 /// `GET /v1/audit/verify`.
 pub(super) async fn verify_audit(State(agent): App) -> Answer {
-    let anchor = agent.read_anchor().await;
+    // Without its anchor the log cannot be told from one whose end was cut off: no verdict then.
+    let anchor = agent.read_anchor().await.map_err(|error| match error {
+        KeychainError::Locked => broker::Refusal::KeychainLocked,
+        other => broker::Refusal::KeychainUnavailable(other.to_string()),
+    })?;
     let agent = Arc::clone(&agent);
     let verdict = tokio::task::spawn_blocking(move || agent.store.verify_audit(anchor.as_ref())).await;
     match verdict {

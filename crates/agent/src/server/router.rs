@@ -43,7 +43,10 @@ pub(crate) fn router(agent: &Arc<Agent>) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/v1/token", post(token::issue))
         .route("/v1/session", get(token::session).delete(token::end_session));
-    let api = peers.merge(first_party).method_not_allowed_fallback(no_method).layer(middleware::from_fn_with_state(Arc::clone(agent), programs_only));
+    let api = peers
+        .merge(first_party)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(agent), programs_only));
     Router::new()
         .merge(api)
         .route("/healthz", get(healthz))

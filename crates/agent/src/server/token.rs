@@ -63,7 +63,8 @@ pub(super) async fn issue(
     let outcome = trip::run(&trip, &peer, &asked).await;
     // Only what is worth coming back for gets a session.
     let comes_back = matches!(&outcome, Ok(_) | Err(Refusal::ConsentRequired { .. }));
-    let cookie = fresh.filter(|_| comes_back).map(|(value, program)| begin_session(&agent, &value, program)).transpose();
+    let cookie =
+        fresh.filter(|_| comes_back).map(|(value, program)| begin_session(&agent, &value, program)).transpose();
     let mut response = match (outcome, &cookie) {
         (Ok(issued), _) => json(StatusCode::OK, &answer(&agent, &issued)),
         (Err(Refusal::ConsentRequired { .. }), Err(error)) => ApiError::from(error.clone()).into_response(),

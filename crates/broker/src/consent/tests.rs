@@ -179,7 +179,10 @@ fn every_question_that_expires_is_told_exactly_once_whoever_notices() {
     let (_, waiter) = table.open(ask("/bin/x", Anchor::Held), "1".into(), HELD, at(0)).unwrap();
     assert_eq!(table.outcome("1", waiter, at(60)), Outcome::Gone);
     table.open(ask("/bin/y", Anchor::Held), "2".into(), HELD, at(60)).unwrap();
-    assert_eq!(table.answer("2", Choice::Once, false, "page", None, at(121)).unwrap_err(), AnswerError::Over(State::Expired));
+    assert_eq!(
+        table.answer("2", Choice::Once, false, "page", None, at(121)).unwrap_err(),
+        AnswerError::Over(State::Expired)
+    );
     let told: Vec<_> = table.tidy(at(122)).into_iter().map(|q| q.id).collect();
     assert_eq!(told, ["1", "2"]);
     assert!(table.tidy(at(500)).is_empty());

@@ -42,6 +42,9 @@ impl From<PathError> for ConnectError {
 /// `timeout` holds for the connection and for every read and write on it afterwards; zero is taken as one millisecond.
 pub fn connect_agent(paths: &Paths, timeout: Duration) -> Result<UnixStream, ConnectError> {
     let timeout = timeout.max(Duration::from_millis(1));
+    if let Some(above) = paths.runtime.parent() {
+        private::check_above(above)?;
+    }
     let directory = private::open_directory(&paths.runtime)?;
     let mode = private::check_owner(&paths.runtime, &directory)?.mode() & 0o777;
     if mode & 0o077 != 0 {

@@ -21,6 +21,9 @@ use std::{
 /// refused, because what lies in it may be theirs. Its parent must exist. Network file systems are refused: sockets and
 /// locks do not work there.
 pub fn prepare_private_dir(path: &Path) -> Result<(), PathError> {
+    if let Some(above) = path.parent() {
+        check_above(above)?;
+    }
     create(path)?;
     let directory = open_directory(path)?;
     #[cfg(target_os = "linux")]
@@ -80,6 +83,25 @@ pub(super) fn open_directory(path: &Path) -> Result<File, PathError> {
         }
         Err(error) => Err(PathError::Io { path: path.to_path_buf(), source: error.into() }),
     }
+}
+
+/// Checks the directory a private one lies in: a real one, ours or root's, that nobody else may write to.
+pub(super) fn check_above(path: &Path) -> Result<(), PathError> {
+    let directory = match open_directory(path) {
+        Err(PathError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let facts = directory.metadata().map_err(|source| PathError::Io { path: path.to_path_buf(), source })?;
+    if facts.uid() != own_uid() && facts.uid() != 0 {
+        let reason = format!("it belongs to user {}", facts.uid());
+        return Err(refused(path, &reason, "set XDG_RUNTIME_DIR to a directory of your own with mode 0700"));
+    }
+    let mode = facts.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        let reason = format!("group or others may write to it (mode {mode:04o})");
+        return Err(refused(path, &reason, "set XDG_RUNTIME_DIR to a directory of your own with mode 0700"));
+    }
+    Ok(())
 }
 
 /// Checks that the opened directory belongs to us.

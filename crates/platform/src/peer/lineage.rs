@@ -10,6 +10,7 @@ use broker::ProcessInstance;
 const MOST: usize = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "ancestors are told on Linux only"))]
 struct Ancestor {
     instance: ProcessInstance,
     /// Whether it leads its session, as the shell behind a prompt does.
@@ -144,7 +145,8 @@ mod tests {
         let lookup = lookup();
         let mut prompt = Command::new("setsid");
         prompt.arg("sh");
-        let (child, one, two) = pair(&mut prompt, "sleep 20 & a=$!; sleep 20 & b=$!; echo $a; echo $b; read x; kill $a $b");
+        let (child, one, two) =
+            pair(&mut prompt, "sleep 20 & a=$!; sleep 20 & b=$!; echo $a; echo $b; read x; kill $a $b");
         let leader = lookup.instance_of(child.id()).unwrap();
         assert_eq!(lineage(&lookup, one).common_with(&lineage(&lookup, two)), Common::Leader(leader));
         assert!(lookup.is_scripted(leader), "a shell running -c is no prompt");
