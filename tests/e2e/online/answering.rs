@@ -6,7 +6,7 @@ use e2e::{
 };
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Waits until the browser has seen this many consent pages.
 fn pages_seen(world: &World, count: usize) {
