@@ -313,6 +313,18 @@ impl Agent {
         open_address(rules, &address);
     }
 
+    /// A cookie session is over: nobody comes back with it.
+    pub(crate) fn unpark(&self, anchor: &Anchor) {
+        let ended = lock(&self.consents.table).unpark(anchor, self.now());
+        for question in &ended {
+            self.log_question("consent.gone", "session_invalid", question, None);
+        }
+        if !ended.is_empty() {
+            self.consents.bump();
+            self.changed("requests");
+        }
+    }
+
     /// Ends questions for which `over` holds.
     pub(crate) fn end_questions(&self, code: &'static str, over: impl Fn(&Question) -> bool) {
         let ended = lock(&self.consents.table).end(self.now(), over);

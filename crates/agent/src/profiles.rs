@@ -34,7 +34,8 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// What is wrong now, with what was in force before.
     fn with_rules_of(self, former: &Self) -> Self {
-        let note = "the profile as it last was good stays in force until this is repaired or the agent restarts".to_owned();
+        let note =
+            "the profile as it last was good stays in force until this is repaired or the agent restarts".to_owned();
         let add = |mut lines: Vec<String>| {
             lines.push(note.clone());
             lines

@@ -115,7 +115,8 @@ impl Agent {
         {
             let mut failures = lock(&entry.failures);
             let count = failures.get(&key).map_or(0, |f| f.count);
-            let millis = (FIRST_PAUSE << count.min(8)).min(LONGEST_PAUSE) * (900 + i64::from(jitter[0]) * 200 / 255) / 1000;
+            let millis =
+                (FIRST_PAUSE << count.min(8)).min(LONGEST_PAUSE) * (900 + i64::from(jitter[0]) * 200 / 255) / 1000;
             let millis = match (refusal, pause) {
                 (Refusal::LoginRequired(_) | Refusal::RateLimited { .. }, _) => 0,
                 (_, Some(pause)) => pause.as_millis(),
@@ -137,7 +138,11 @@ impl Agent {
         self.changed("accounts");
     }
 
-    async fn speak_to_issuer(self: &Arc<Self>, entry: &Arc<Entry>, need: &Need) -> Result<CachedToken, (Refusal, Option<Span>)> {
+    async fn speak_to_issuer(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        need: &Need,
+    ) -> Result<CachedToken, (Refusal, Option<Span>)> {
         let account = &need.account;
         let own = own_ask(account);
         let wanted_ask = ask_of(account, &need.key);
@@ -205,13 +210,17 @@ impl Agent {
                     }
                     return token.map_err(|refusal| (refusal, None));
                 }
-                Err(RefreshError::Answered(error) | RefreshError::Refused(error)) if uses == 1 && !error.is_unavailable() => {
+                Err(RefreshError::Answered(error) | RefreshError::Refused(error))
+                    if uses == 1 && !error.is_unavailable() =>
+                {
                     // The one retry was refused, in whatever words: that was the check.
                     tracing::warn!(account = %account.name, %error, "the check after a lost answer was refused");
                     self.erase(entry, "refresh.invalid_grant").await;
                     return Err(lost_sign_in());
                 }
-                Err(RefreshError::Answered(error)) if matches!(error, OidcError::Unavailable { retry_after: None, .. }) => {
+                Err(RefreshError::Answered(error))
+                    if matches!(error, OidcError::Unavailable { retry_after: None, .. }) =>
+                {
                     // It may have acted before it failed: the next use is the check. See docs/adr/0004.
                     set(1)?;
                     return Err(refusal_of(&error, account, need));
@@ -232,7 +241,9 @@ impl Agent {
                     // An answer came, whole; only what it brought cannot be used.
                     let rotated = new.is_some();
                     let durable = match new {
-                        Some(new) => self.keep(entry, renewed(&sign_in, Some(new), None, self.now()), era).await == Kept::Durable,
+                        Some(new) => {
+                            self.keep(entry, renewed(&sign_in, Some(new), None, self.now()), era).await == Kept::Durable
+                        }
                         None => true,
                     };
                     if durable || !rotated {
@@ -267,7 +278,9 @@ impl Agent {
     async fn drop_orphan(&self, account: &Account, answer: Result<TokenAnswer, RefreshError>) {
         let orphan = match answer {
             Ok(TokenAnswer { refresh_token, .. })
-            | Err(RefreshError::Malformed { refresh_token, .. } | RefreshError::Unverified { refresh_token, .. }) => refresh_token,
+            | Err(RefreshError::Malformed { refresh_token, .. } | RefreshError::Unverified { refresh_token, .. }) => {
+                refresh_token
+            }
             Err(_) => None,
         };
         if let Some(orphan) = orphan
@@ -292,7 +305,9 @@ impl Agent {
         if answer.broader {
             tracing::warn!(account = %entry.name, scopes = %answer.scopes, "the issuer granted more scopes than were asked for");
         }
-        let same = |new: &SecretString| sign_in.refresh_token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret());
+        let same = |new: &SecretString| {
+            sign_in.refresh_token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
+        };
         let rotated = answer.refresh_token.as_ref().is_some_and(|new| !same(new));
         let kept = if answer.refresh_token.is_some() || answer.refresh_expires_at.is_some() {
             let renewed = renewed(sign_in, answer.refresh_token.clone(), answer.refresh_expires_at, self.now());

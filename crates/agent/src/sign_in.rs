@@ -345,7 +345,9 @@ impl Agent {
     async fn welcome(self: &Arc<Self>, attempt: &Attempt, entry: &Entry, signed_in: oidc::SignedIn, era: u64) {
         let account = &attempt.account;
         let current = self.rules().accounts.get(&account.name).cloned();
-        if !attempt.is_pending() || current.is_none_or(|c| c.issuer != account.issuer || c.client_id != account.client_id) {
+        if !attempt.is_pending()
+            || current.is_none_or(|c| c.issuer != account.issuer || c.client_id != account.client_id)
+        {
             self.turn_away(account, signed_in.tokens.refresh_token.as_ref()).await;
             attempt.fail_with(gave_up("the sign-in was given up before it was finished"));
             return;
@@ -456,7 +458,8 @@ impl Agent {
         let unreadable = matches!(&sign_in, Err(Refusal::KeychainLocked | Refusal::KeychainUnavailable(_)));
         // From here on nothing is issued, even if this process dies; then the issuer is told; then the item goes.
         let former = self.disown(&entry);
-        let ended = self.revoke_grants("grant.ended", |g| g.account == account.name && g.choice == broker::Choice::Today);
+        let ended =
+            self.revoke_grants("grant.ended", |g| g.account == account.name && g.choice == broker::Choice::Today);
         self.end_questions("login_required", |q| q.ask.account == account.name);
         let mut out = SignedOut { account: account.name.to_string(), revocation: "nothing".to_owned(), detail: None };
         let refresh_token = former.as_ref().and_then(|s| s.refresh_token.clone());

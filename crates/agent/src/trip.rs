@@ -72,7 +72,7 @@ impl Ports for Trip<'_> {
             if sign_in.refresh_expires_at.is_some_and(|end| end <= now) {
                 return Err(Refusal::LoginRequired(wanted.account.name.clone()));
             }
-            let (value, expires_at) = self.agent.mint(wanted, &sign_in, &client_id(peer));
+            let (value, expires_at) = self.agent.mint(wanted, &sign_in, &self.client_id(peer));
             return Ok(CachedToken {
                 value: Arc::new(value),
                 kind: TokenKind::Minted,
@@ -138,12 +138,13 @@ impl Ports for Trip<'_> {
     }
 }
 
-/// `client_id` of a minted token: the owning package, else the digest of the program's file; informative.
-fn client_id(peer: &Peer) -> String {
-    match (&peer.package, &peer.program) {
-        (Some(package), _) => package.clone(),
-        (None, Some(program)) => format!("sha256:{}", program.file().digest_hex()),
-        (None, None) => "unidentified".to_owned(),
+impl Trip<'_> {
+    /// `client_id` of a minted token: the owning package, else the digest of the program's file; informative.
+    fn client_id(&self, peer: &Peer) -> String {
+        let Some(program) = &peer.program else { return "unidentified".to_owned() };
+        let known = || self.agent.lookup.package_cached(&program.file().path).flatten();
+        let package = peer.package.clone().or_else(known);
+        package.unwrap_or_else(|| format!("sha256:{}", program.file().digest_hex()))
     }
 }
 

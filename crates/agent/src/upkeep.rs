@@ -149,10 +149,16 @@ impl Agent {
         let mut keys = Vec::new();
         for entry in self.accounts.entries() {
             let Record::SignedIn(sign_in) = &*lock(&entry.record) else { continue };
-            let (Some(end), Some(account)) = (sign_in.refresh_expires_at, rules.accounts.get(&entry.name)) else { continue };
+            let (Some(end), Some(account)) = (sign_in.refresh_expires_at, rules.accounts.get(&entry.name)) else {
+                continue;
+            };
             let (left, whole) = (now.until(end).as_seconds(), sign_in.refreshed_at.until(end).as_seconds());
             if sign_in.refresh_token.is_some() && left > 0 && left * 2 < whole {
-                keys.push(TokenKey { account: entry.name.clone(), target: Target::Own, scopes: account.scopes.clone() });
+                keys.push(TokenKey {
+                    account: entry.name.clone(),
+                    target: Target::Own,
+                    scopes: account.scopes.clone(),
+                });
             }
         }
         keys
@@ -176,6 +182,7 @@ impl Agent {
         });
         self.changed("profile");
         self.drop_tokens_of_strangers();
+        self.end_stale_questions();
         let agent = Arc::clone(self);
         tokio::spawn(async move { agent.read_records().await });
     }
@@ -223,7 +230,10 @@ impl Agent {
                 Ok(Some(found)) if found == anchored => return,
                 Ok(_) => {
                     // The anchor is the evidence: it stays where it is.
-                    tracing::error!(line = known, "the audit log no longer holds the line that is anchored in the keychain");
+                    tracing::error!(
+                        line = known,
+                        "the audit log no longer holds the line that is anchored in the keychain"
+                    );
                     return;
                 }
                 Err(error) => {
@@ -247,7 +257,8 @@ impl Agent {
     /// When the keychain cannot be read.
     pub(crate) async fn read_anchor(&self) -> Result<Option<(i64, String)>, KeychainError> {
         let Some(text) = self.vault.read(ANCHOR).await? else { return Ok(None) };
-        let anchor = text.expose_secret().split_once(' ').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned())));
+        let anchor =
+            text.expose_secret().split_once(' ').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned())));
         anchor.map(Some).ok_or_else(|| KeychainError::Damaged("the anchor of the audit log".to_owned()))
     }
 

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 pub const PARKED: Span = Span::seconds(120);
 /// No second window for a program within this time after one was left unanswered.
 pub const WINDOW_PAUSE: Span = Span::minutes(15);
+const MOST_PARKED: usize = 64;
 const MOST_PER_PROGRAM: usize = 10;
 const MOST_AT_ALL: usize = 200;
 /// Questions remembered, open and over: of one program, and of all.
@@ -68,10 +69,9 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Whether both are for the same thing: place, account with its issuer, resource with its audience.
+    /// Whether both are for the same thing: account with its issuer, resource with its audience.
     fn is_for_the_same(&self, other: &Self) -> bool {
-        self.anchor == other.anchor
-            && self.account == other.account
+        self.account == other.account
             && self.issuer == other.issuer
             && self.resource == other.resource
             && self.audience == other.audience
@@ -116,8 +116,10 @@ pub struct Question {
     late: BTreeSet<Waiter>,
     /// Whether a window was opened for it.
     window: bool,
-    /// Whether a parked caller may take one token.
-    once_parked: bool,
+    /// Where callers parked it, each with a number of its own.
+    parked: Vec<(Anchor, Waiter)>,
+    /// Parked callers that may come back for its answer, once each.
+    to_claim: Vec<Anchor>,
 }
 
 impl Question {
@@ -138,9 +140,19 @@ impl Question {
         self.waiters.len()
     }
 
-    /// The calls that wait on it now.
-    pub fn waiters(&self) -> &BTreeSet<Waiter> {
-        &self.waiters
+    /// The calls it stands for now, held and parked: what a page shows.
+    pub fn calls(&self) -> BTreeSet<Waiter> {
+        self.waiters.iter().copied().chain(self.parked.iter().map(|(_, waiter)| *waiter)).collect()
+    }
+
+    /// Whether somebody may come back for it.
+    pub fn is_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Whether nobody waits on a connection or comes back for it.
+    fn is_deserted(&self) -> bool {
+        self.waiters.is_empty() && self.parked.is_empty()
     }
 }
 
@@ -239,6 +251,12 @@ impl Table {
             if wait.is_some() {
                 question.waiters.insert(waiter);
                 question.expires = question.expires.max(now + span);
+            } else if !question.parked.iter().any(|(anchor, _)| *anchor == ask.anchor) {
+                if question.parked.len() >= MOST_PARKED {
+                    return Err(Refusal::RateLimited { retry_after: PARKED });
+                }
+                question.parked.push((ask.anchor, waiter));
+                question.expires = question.expires.max(now + span);
             }
             let (id, expires) = (question.id.clone(), question.expires);
             return Ok((Opened { id, fresh: false, window: false, expires }, waiter));
@@ -256,8 +274,8 @@ impl Table {
             return Err(Refusal::RateLimited { retry_after: now.until(*first + FRESH_WINDOW).max(Span::seconds(1)) });
         }
         fresh.push_back(now);
-        let window = self.window_pause.get(&key).is_none_or(|until| now >= *until)
-            && !self.questions.values().any(|q| q.state == State::Pending && q.key == key);
+        let window = self.window_pause.get(&key).is_none_or(|until| now >= *until);
+        let parked = if wait.is_none() { vec![(ask.anchor.clone(), waiter)] } else { Vec::new() };
         let question = Question {
             id: fresh_id.clone(),
             key,
@@ -269,7 +287,8 @@ impl Table {
             once: BTreeSet::new(),
             late: BTreeSet::new(),
             window,
-            once_parked: false,
+            parked,
+            to_claim: Vec::new(),
             ask,
         };
         let expires = question.expires;
@@ -333,7 +352,8 @@ impl Table {
         question.expires = now + PARKED;
         let was_shown = |waiter: &Waiter| shown.is_none_or(|shown| shown.contains(waiter));
         (question.once, question.late) = question.waiters.iter().copied().partition(was_shown);
-        question.once_parked = question.ask.anchor != Anchor::Held;
+        question.to_claim =
+            question.parked.iter().filter(|(_, waiter)| was_shown(waiter)).map(|(anchor, _)| anchor.clone()).collect();
         let back_off_key = (question.key.clone(), question.ask.resource.clone());
         self.window_pause.remove(&back_off_key.0);
         if choice == Choice::Deny {
@@ -368,14 +388,14 @@ impl Table {
             .values()
             .find(|q| {
                 matches!(q.state, State::Answered(Choice::Once | Choice::Deny))
-                    && q.once_parked
+                    && q.to_claim.contains(&ask.anchor)
                     && q.key == key
                     && q.ask.is_for_the_same(ask)
                     && ask.scopes.is_subset(&q.ask.scopes)
             })
             .map(|q| q.id.clone())?;
         let question = self.questions.get_mut(&id)?;
-        question.once_parked = false;
+        question.to_claim.retain(|anchor| *anchor != ask.anchor);
         let outcome = match question.state {
             State::Answered(Choice::Deny) => Outcome::Denied,
             State::Answered(choice) => Outcome::Yes(choice, question.via.unwrap_or("page")),
@@ -389,7 +409,7 @@ impl Table {
         let question = self.questions.get_mut(id)?;
         question.waiters.remove(&waiter);
         question.once.remove(&waiter);
-        if question.state == State::Pending && question.waiters.is_empty() && question.ask.anchor == Anchor::Held {
+        if question.state == State::Pending && question.is_deserted() {
             question.state = State::Gone;
             question.expires = now + PARKED;
             if question.window {
@@ -398,6 +418,16 @@ impl Table {
             return Some(question.clone());
         }
         None
+    }
+
+    /// A place to park is no more (its session ended): nobody comes back from there. Questions nobody waits for any more
+    /// are over; returns them.
+    pub fn unpark(&mut self, anchor: &Anchor, now: Timestamp) -> Vec<Question> {
+        for question in self.questions.values_mut() {
+            question.parked.retain(|(parked, _)| parked != anchor);
+            question.to_claim.retain(|parked| parked != anchor);
+        }
+        self.end(now, Question::is_deserted)
     }
 
     /// Ends every open question for which `over` holds (sign-out, lock, session ended, process gone); returns them.
@@ -414,7 +444,7 @@ impl Table {
             } else if matches!(question.state, State::Answered(_)) && over(question) {
                 question.once.clear();
                 question.late.clear();
-                question.once_parked = false;
+                question.to_claim.clear();
             }
         }
         ended

@@ -14,7 +14,9 @@ mod rules;
 pub mod trip;
 mod words;
 
-pub use decide::{Authority, CachedToken, Decision, Facts, LEAST_LIFE, Wanted, decide, grant_stands, idle_limit, resolve};
+pub use decide::{
+    Authority, CachedToken, Decision, Facts, LEAST_LIFE, Wanted, decide, grant_stands, idle_limit, resolve,
+};
 pub use grant::{Choice, Grant, GrantId, ProgramKey};
 pub use peer::{FileIdentity, Peer, ProcessInstance, Program};
 pub use refusal::Refusal;

@@ -114,8 +114,10 @@ fn wish(argument: &str) -> Result<Wish, Failure> {
             .hint("letters, digits and _ only, and no digit first"));
     }
     if steers_programs(&variable) {
-        return Err(Failure::usage(format!("{variable} decides what programs load or run, so it cannot carry a token"))
-            .hint("name another variable: RESOURCE=ENV"));
+        return Err(Failure::usage(format!(
+            "{variable} decides what programs load or run, so it cannot carry a token"
+        ))
+        .hint("name another variable: RESOURCE=ENV"));
     }
     Ok(Wish { resource: resource.to_owned(), variable })
 }
@@ -123,8 +125,20 @@ fn wish(argument: &str) -> Result<Wish, Failure> {
 /// Whether loaders, shells or interpreters read this variable for what to run.
 fn steers_programs(variable: &str) -> bool {
     const NAMES: [&str; 14] = [
-        "PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "PS4", "PROMPT_COMMAND", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME",
-        "NODE_OPTIONS", "PERL5OPT", "PERL5LIB", "RUBYOPT",
+        "PATH",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "SHELLOPTS",
+        "PS4",
+        "PROMPT_COMMAND",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "PYTHONHOME",
+        "NODE_OPTIONS",
+        "PERL5OPT",
+        "PERL5LIB",
+        "RUBYOPT",
     ];
     variable.starts_with("LD_") || variable.starts_with("DYLD_") || NAMES.contains(&variable)
 }

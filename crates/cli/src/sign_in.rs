@@ -77,7 +77,8 @@ pub(crate) fn login(arguments: &Login) -> Outcome {
 
 /// Whether nobody is signed in to this account.
 pub(crate) fn needs_sign_in(account: &AccountStatus) -> bool {
-    matches!(account.state.as_str(), "sign_in_required" | "keychain_unavailable") || (account.state == "signing_in" && account.subject.is_none())
+    matches!(account.state.as_str(), "sign_in_required" | "keychain_unavailable")
+        || (account.state == "signing_in" && account.subject.is_none())
 }
 
 /// No account is configured.

@@ -20,16 +20,8 @@ const OLDEST: i64 = 600;
 /// Why a token is not accepted; our own words only.
 pub(crate) type Fault = &'static str;
 /// Faults that tell of another person, issuer or client; the rest may be a wrong clock or a missing key.
-pub(crate) const IDENTITY_FAULTS: [Fault; 8] = [
-    OTHER_ISSUER,
-    OTHER_SUBJECT,
-    OTHER_AUDIENCE,
-    OTHER_PARTY,
-    NO_PARTY,
-    OTHER_NONCE,
-    NO_SUBJECT,
-    BAD_SUBJECT,
-];
+pub(crate) const IDENTITY_FAULTS: [Fault; 8] =
+    [OTHER_ISSUER, OTHER_SUBJECT, OTHER_AUDIENCE, OTHER_PARTY, NO_PARTY, OTHER_NONCE, NO_SUBJECT, BAD_SUBJECT];
 const OTHER_ISSUER: Fault = "it names another issuer";
 const OTHER_SUBJECT: Fault = "it is for another subject than the sign-in";
 const OTHER_AUDIENCE: Fault = "it is for another audience";

@@ -76,7 +76,7 @@ impl Opener {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let started = Instant::now();
-        let mut child = command.spawn()?;
+        let mut child = crate::process::with_users_umask(|| command.spawn())?;
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let reaper = move || match child.wait() {
             Ok(status) if status.success() || started.elapsed() > FAILS_WITHIN => {}

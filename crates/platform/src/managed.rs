@@ -319,6 +319,11 @@ mod tests {
         assert!(user_can_write(Path::new("/usr/bin/no-such-program-here")));
         let room = tempfile::tempdir().unwrap();
         let path = put(room.path(), "tool", 0o755, b"x");
-        assert!(user_can_write(&path), "below a directory all may write to");
+        // Ours to change as an ordinary user; as root, whose file it is, the sticky bit above keeps everybody else off.
+        assert_eq!(user_can_write(&path), own_uid() != 0, "{}", path.display());
+        let open = room.path().join("open");
+        create_dir(&open).unwrap();
+        set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+        assert!(user_can_write(&put(&open, "tool", 0o755, b"x")), "in a directory all may write to");
     }
 }

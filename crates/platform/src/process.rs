@@ -9,6 +9,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 /// Why a lock was not taken.
@@ -41,12 +42,41 @@ pub struct Lock {
     _file: File,
 }
 
+/// The file mode mask before [`harden`], which children are given back; `u32::MAX` = not hardened.
+#[cfg(unix)]
+static FORMER_UMASK: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Runs `start`, which starts a program of the user's, under the mask the user had: ours is for our own files. Files of
+/// ours made meanwhile lie in directories nobody else can enter.
+#[cfg(unix)]
+pub(crate) fn with_users_umask<T>(start: impl FnOnce() -> T) -> T {
+    use rustix::{fs::Mode, process::umask};
+    let former = FORMER_UMASK.load(Ordering::Relaxed);
+    if former == u32::MAX {
+        return start();
+    }
+    let own = umask(Mode::from_raw_mode(former));
+    let result = start();
+    umask(own);
+    result
+}
+
+/// Nothing to change on this system.
+#[cfg(not(unix))]
+pub(crate) fn with_users_umask<T>(start: impl FnOnce() -> T) -> T {
+    start()
+}
+
 /// Makes the own process unreadable to its siblings: not dumpable, no core file, files created for the user only.
 #[cfg(unix)]
 pub fn harden() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit, umask};
-    umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let former = umask(rustix::fs::Mode::from_raw_mode(0o077));
+    FORMER_UMASK.store(former.as_raw_mode(), Ordering::Relaxed);
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // Two listeners full of connections need more descriptors than many systems give by default.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())

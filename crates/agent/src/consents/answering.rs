@@ -14,7 +14,7 @@ use crate::{
 };
 use broker::{
     Choice, ConsentRule, Grant, GrantId, LockRule, Peer, ProcessInstance, Program, Refusal, Rules, Span, Timestamp,
-    consent::{Anchor, AnswerError, Ask, Question, State, Waiter},
+    consent::{AnswerError, Ask, Question, State, Waiter},
 };
 use platform::peer::{Common, Lineage, Lookup};
 use sha2::{Digest as _, Sha256};
@@ -114,7 +114,7 @@ impl Agent {
             return Err(NotTaken::Over(State::Gone));
         }
         // A held question dies with its processes; a parked one is claimed only by the same program later.
-        if question.ask.anchor == Anchor::Held && question.state == State::Pending {
+        if !question.is_parked() && question.state == State::Pending {
             let waiting: Vec<Peer> =
                 lock(&self.consents.around).get(id).map(|a| a.waiting.values().cloned().collect()).unwrap_or_default();
             if !self.any_alive(waiting).await {

@@ -149,7 +149,7 @@ fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: boo
         return page(StatusCode::OK, &build::decided(agent, &question), false);
     }
     let digest = digest(&question);
-    let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest, question.waiters().clone());
+    let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest, question.calls());
     page(StatusCode::OK, &build::question(agent, &question, digest, token, too_quick), true)
 }
 

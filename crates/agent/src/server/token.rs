@@ -164,7 +164,7 @@ fn shown_session(agent: &Agent, headers: &HeaderMap, program: &Program) -> Resul
 /// Ends a session and the questions parked in it.
 fn end_one_session(agent: &Agent, hash: &str) -> Result<(), crate::store::StoreError> {
     agent.store.end_session(hash)?;
-    agent.end_questions("session_invalid", |q| q.ask.anchor == Anchor::Session(hash.to_owned()));
+    agent.unpark(&Anchor::Session(hash.to_owned()));
     Ok(())
 }
 

@@ -246,7 +246,7 @@ async fn callback(scene: &Scene, headers: &HeaderMap, raw: &str) -> Response<Bod
 async fn same_end(scene: &Scene) -> Response<Body> {
     let mut outcome = scene.attempt.outcome.subscribe();
     let ended = outcome.wait_for(|o| !matches!(o, Outcome::Pending));
-    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.is_ok_and(|end| end.is_ok());
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.is_ok_and(|end| end.is_ok());
     let nonce = lock(&scene.attempt.done).clone();
     match nonce.and_then(|nonce| HeaderValue::from_str(&format!("{}/done/{nonce}", scene.origin)).ok()) {
         Some(location) if ended => {

@@ -39,7 +39,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let connection = lock(&self.connection);
         if uses == 0 {
-            connection.execute("DELETE FROM attempts WHERE account = ?1 AND fingerprint = ?2", [account, fingerprint])?;
+            connection
+                .execute("DELETE FROM attempts WHERE account = ?1 AND fingerprint = ?2", [account, fingerprint])?;
         } else {
             connection.execute(
                 "INSERT INTO attempts (account, fingerprint, uses, started) VALUES (?1, ?2, ?3, ?4)

@@ -115,7 +115,7 @@ fn only_possible_answers_are_taken_and_questions_are_capped() {
 fn once_is_for_those_who_were_shown() {
     let mut table = Table::default();
     let (_, early) = table.open(ask("/bin/x", Anchor::Held), "1".into(), HELD, at(0)).unwrap();
-    let shown = table.get("1").unwrap().waiters().clone();
+    let shown = table.get("1").unwrap().calls();
     let (_, late) = table.open(ask("/bin/x", Anchor::Held), "2".into(), HELD, at(0)).unwrap();
     table.answer("1", Choice::Once, false, "page", Some(&shown), at(1)).unwrap();
     assert_eq!(table.outcome("1", early, at(2)), Outcome::Yes(Choice::Once, "page"));

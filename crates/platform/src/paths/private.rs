@@ -88,7 +88,7 @@ pub(super) fn open_directory(path: &Path) -> Result<File, PathError> {
 /// Checks the directory a private one lies in: a real one, ours or root's, that nobody else may write to.
 pub(super) fn check_above(path: &Path) -> Result<(), PathError> {
     let directory = match open_directory(path) {
-        Err(PathError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(PathError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
     let facts = directory.metadata().map_err(|source| PathError::Io { path: path.to_path_buf(), source })?;
