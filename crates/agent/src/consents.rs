@@ -179,6 +179,16 @@ impl Agent {
         }
     }
 
+    /// The next step for whoever was told that a question is open.
+    pub(crate) fn where_to_answer(&self, id: &str) -> String {
+        let rules = self.rules();
+        match (self.can_show(&rules), self.terminal_allowed(&rules)) {
+            (true, true) => format!("answer on the page (daypass open), or run: daypass approve {id}; then ask again"),
+            (false, true) => format!("run: daypass approve {id}; then ask again"),
+            _ => "answer on the page that opened (or: daypass open), then ask again".to_owned(),
+        }
+    }
+
     /// Gets a yes, or says why there is none.
     ///
     /// # Errors

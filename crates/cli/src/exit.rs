@@ -136,13 +136,13 @@ impl From<ErrorBody> for Failure {
 
 /// The agent's own hint, or what is known here about the code.
 fn next_step(body: &ErrorBody) -> Option<String> {
+    if let Some(hint) = &body.hint {
+        return Some(hint.clone());
+    }
     if let (Code::ConsentRequired, Some(id)) = (body.code, &body.consent_id) {
         return Some(format!(
             "answer it in the browser or with: daypass approve {id} (see daypass requests), then ask again"
         ));
-    }
-    if let Some(hint) = &body.hint {
-        return Some(hint.clone());
     }
     if let (Code::RateLimited | Code::IssuerUnavailable, Some(seconds)) = (body.code, body.retry_after) {
         return Some(format!("try again in {}", crate::time::span(seconds)));
@@ -226,9 +226,11 @@ mod tests {
     fn a_parked_question_names_the_command_that_answers_it() {
         let mut refusal = body(Code::ConsentRequired);
         refusal.consent_id = Some("c17".to_owned());
-        refusal.hint = Some("something else".to_owned());
-        let text = Failure::from(refusal).render();
+        let text = Failure::from(refusal.clone()).render();
         assert!(text.contains("daypass approve c17") && text.contains("daypass requests"), "{text}");
+        // The agent knows better where it can be answered.
+        refusal.hint = Some("answer in the window that opened".to_owned());
+        assert!(Failure::from(refusal).render().ends_with("hint: answer in the window that opened\n"));
     }
 
     #[test]

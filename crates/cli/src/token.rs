@@ -88,8 +88,8 @@ pub(crate) fn ask(connection: &mut Connection, request: &TokenRequest) -> Result
 fn waiting(question: &RequestInfo) -> String {
     let RequestInfo { program, resource, id, .. } = question;
     format!(
-        "daypass: waiting for your answer: {program} wants {resource} — answer in the browser, or run \
-         `daypass approve {id}` in another terminal"
+        "daypass: waiting for your answer: {program} wants {resource} — answer in the window that opened, or see \
+         `daypass requests` ({id})"
     )
 }
 

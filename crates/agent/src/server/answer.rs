@@ -151,12 +151,18 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
             format!("run: daypass login {account}")
         }
         Refusal::ConsentRequired { consent_id, .. } => {
-            format!("answer in the window that opened, or run: daypass approve {consent_id}; then ask again")
+            format!("answer the question {consent_id}, then ask again")
         }
         Refusal::ConsentGone => "ask again, and answer within two minutes".to_owned(),
         Refusal::ConsentDenied => "if that was a mistake, wait a moment and ask again".to_owned(),
         Refusal::ConsentUnavailable(why) if why.contains("while it waits") => {
             "let it wait for the answer: daypass token RESOURCE --wait 60s".to_owned()
+        }
+        Refusal::ConsentUnavailable(why) if why.contains("in a window here") || why.contains("its own question") => {
+            "answer it on its page: daypass open".to_owned()
+        }
+        Refusal::ConsentUnavailable(why) if why.contains("person at it") => {
+            "run the command yourself, at a prompt".to_owned()
         }
         Refusal::ConsentUnavailable(why) if why.contains("nobody here") => {
             "sign in to a desktop, configure [browser] command, or ask IT to preapprove this program".to_owned()

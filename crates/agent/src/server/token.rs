@@ -68,6 +68,10 @@ pub(super) async fn issue(
     let mut response = match (outcome, &cookie) {
         (Ok(issued), _) => json(StatusCode::OK, &answer(&agent, &issued)),
         (Err(Refusal::ConsentRequired { .. }), Err(error)) => ApiError::from(error.clone()).into_response(),
+        (Err(Refusal::ConsentRequired { consent_id, expires_in }), _) => {
+            let hint = agent.where_to_answer(&consent_id);
+            ApiError::from(Refusal::ConsentRequired { consent_id, expires_in }).with_hint(hint).into_response()
+        }
         (Err(refusal), _) => ApiError::from(refusal).into_response(),
     };
     if let Some(cookie) = cookie.ok().flatten().and_then(|c| HeaderValue::from_str(&c).ok()) {

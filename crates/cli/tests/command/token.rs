@@ -134,5 +134,5 @@ fn a_person_at_a_terminal_is_told_what_is_waited_for() {
     let read = master.read(&mut shown).unwrap();
     let shown = String::from_utf8_lossy(&shown[..read]);
     assert!(shown.contains("waiting for your answer: /usr/bin/git[8m wants payments"), "{shown}");
-    assert!(shown.contains("daypass approve c17") && shown.lines().count() == 1, "{shown}");
+    assert!(shown.contains("daypass requests") && shown.contains("c17") && shown.lines().count() == 1, "{shown}");
 }
