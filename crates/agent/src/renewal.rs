@@ -246,8 +246,10 @@ impl Agent {
                         }
                         None => true,
                     };
-                    if durable || !rotated {
+                    if !rotated {
                         set(uses)?;
+                    } else if durable {
+                        set(0)?;
                     }
                     return Err(refusal_of(&error, account, need));
                 }

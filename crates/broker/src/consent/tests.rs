@@ -66,6 +66,36 @@ fn a_parked_once_is_fetched_once_and_only_where_it_belongs() {
 }
 
 #[test]
+fn parked_and_held_calls_for_one_thing_are_one_question() {
+    let mut table = Table::default();
+    let here = ask("/bin/x", Anchor::Session("s1".into()));
+    let there = ask("/bin/x", Anchor::Session("s2".into()));
+    let (first, _) = table.open(here.clone(), "1".into(), None, at(0)).unwrap();
+    let (second, held) = table.open(ask("/bin/x", Anchor::Held), "2".into(), HELD, at(1)).unwrap();
+    let (third, _) = table.open(there.clone(), "3".into(), None, at(2)).unwrap();
+    assert_eq!((first.id, second.id.as_str(), third.id.as_str()), ("1".to_owned(), "1", "1"));
+    assert!(table.leave("1", 999, at(3)).is_none() && table.leave("1", held, at(3)).is_none(), "two are still parked");
+    let (_, held) = table.open(ask("/bin/x", Anchor::Held), "4".into(), HELD, at(4)).unwrap();
+    table.answer("1", Choice::Once, false, "page", None, at(5)).unwrap();
+    assert_eq!(table.outcome("1", held, at(6)), Outcome::Yes(Choice::Once, "page"));
+    for parked in [&here, &there] {
+        assert_eq!(table.claim(parked, at(6)), Some(("1".into(), Outcome::Yes(Choice::Once, "page"))));
+        assert_eq!(table.claim(parked, at(6)), None, "spent");
+    }
+}
+
+#[test]
+fn a_session_that_ends_takes_what_was_parked_with_it() {
+    let mut table = Table::default();
+    let here = ask("/bin/x", Anchor::Session("s1".into()));
+    table.open(here.clone(), "1".into(), None, at(0)).unwrap();
+    table.open(ask("/bin/y", Anchor::Held), "2".into(), HELD, at(0)).unwrap();
+    let over = table.unpark(&here.anchor, at(1));
+    assert_eq!(over.iter().map(|q| q.id.as_str()).collect::<Vec<_>>(), ["1"]);
+    assert_eq!(table.get("2").unwrap().state, State::Pending);
+}
+
+#[test]
 fn a_no_backs_off_longer_each_time() {
     let mut table = Table::default();
     let mut now = 0;
