@@ -315,10 +315,14 @@ impl Agent {
         let internal = |e: crate::store::StoreError| Refusal::Internal(e.to_string());
         let era = entry.era();
         let standing = self.store.sign_in(entry.name.as_str()).map_err(internal)?.map(|(_, standing)| standing);
+        if standing == Some(Standing::Ended) {
+            return Ok(Record::Nobody);
+        }
         // `Memory`: a sign-in of a process that is gone; what the keychain may hold is older than it.
         if matches!(standing, Some(Standing::Erasing | Standing::Memory)) {
             // Whoever holds the turn may be writing a new one.
             if let Ok(_turn) = entry.renewing.try_lock() {
+                self.store.note_end(entry.name.as_str(), Standing::Erasing).map_err(internal)?;
                 self.finish_erasing(entry).await;
             }
             return Ok(Record::Nobody);
@@ -374,6 +378,9 @@ impl Agent {
             None => Err(KeychainError::Failed("the sign-in cannot be written down".to_owned())),
         };
         if entry.era() != era {
+            if let Err(error) = self.store.note_end(entry.name.as_str(), Standing::Erasing) {
+                tracing::error!(account = %entry.name, %error, "the end of the sign-in could not be noted");
+            }
             self.finish_erasing(entry).await;
             return Kept::Superseded;
         }
@@ -384,7 +391,8 @@ impl Agent {
         let standing = if durable { Standing::Kept } else { Standing::Memory };
         // What the keychain still holds of a former state is known to exist until it is overwritten.
         let known = self.store.sign_in(entry.name.as_str()).ok().flatten();
-        let downgrade = standing == Standing::Memory && known.is_some_and(|(_, s)| s == Standing::Kept);
+        let same = |(person, known): (Person, Standing)| known == Standing::Kept && person == sign_in.person();
+        let downgrade = standing == Standing::Memory && known.is_some_and(same);
         if !downgrade && let Err(error) = self.store.note_sign_in(entry.name.as_str(), &sign_in.person(), standing) {
             tracing::error!(account = %entry.name, %error, "the sign-in could not be noted");
         }
@@ -464,8 +472,14 @@ impl Agent {
         }
     }
 
-    /// Deletes the keychain item of a sign-in that has ended; tried again later when it cannot be.
+    /// Deletes the keychain item of a sign-in that has ended; tried again later when it cannot be. Whoever calls this
+    /// holds the account's turn, so that it cannot meet a new sign-in being written.
     pub(crate) async fn finish_erasing(&self, entry: &Entry) {
+        let standing = self.store.sign_in(entry.name.as_str()).ok().flatten().map(|(_, standing)| standing);
+        let signed_in = matches!(*lock(&entry.record), Record::SignedIn(_));
+        if signed_in || matches!(standing, Some(Standing::Kept | Standing::Ended)) {
+            return;
+        }
         match self.vault.delete(&item(&entry.name)).await {
             Ok(true) => {
                 if let Err(error) = self.store.note_end(entry.name.as_str(), Standing::Ended) {

@@ -32,23 +32,6 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// What is wrong now, with what was in force before.
-    fn with_rules_of(self, former: &Self) -> Self {
-        let note =
-            "the profile as it last was good stays in force until this is repaired or the agent restarts".to_owned();
-        let add = |mut lines: Vec<String>| {
-            lines.push(note.clone());
-            lines
-        };
-        Self {
-            rules: Arc::clone(&former.rules),
-            values: former.values.clone(),
-            diagnostics: add(self.diagnostics),
-            faults: add(self.faults),
-            fingerprint: self.fingerprint,
-        }
-    }
-
     /// Where a value came from, for people: `file:line` or `built in`.
     pub(crate) fn origin(&self, key: &str) -> String {
         match self.values.get(key).map(|v| &v.origin) {
@@ -66,6 +49,7 @@ pub(crate) struct Profiles {
     user: PathBuf,
     managed: (PathBuf, Owner),
     current: Mutex<Arc<Snapshot>>,
+    good: Mutex<Good>,
     changed: Mutex<Instant>,
 }
 
@@ -76,8 +60,10 @@ impl Profiles {
             Some(dir) => (dir, Owner::RootOrUid(uid)),
             None => (PathBuf::from(platform::managed::SYSTEM_DIR), Owner::Root),
         };
-        let first = load(&user, &managed);
-        Self { user, managed, current: Mutex::new(Arc::new(first)), changed: Mutex::new(Instant::now()) }
+        let mut good = Good::new();
+        let first = load(&user, &managed, &mut good);
+        let (current, good) = (Mutex::new(Arc::new(first)), Mutex::new(good));
+        Self { user, managed, current, good, changed: Mutex::new(Instant::now()) }
     }
 
     /// The snapshot in force.
@@ -87,14 +73,12 @@ impl Profiles {
 
     /// Reads the files again; true when what is in force has changed.
     pub(crate) fn reload(&self) -> bool {
-        let fresh = load(&self.user, &self.managed);
+        let fresh = load(&self.user, &self.managed, &mut lock(&self.good));
         let mut current = lock(&self.current);
         if current.fingerprint == fresh.fingerprint {
             return false;
         }
-        // A managed file that cannot be read any more does not end what it said: the last good state stays in force.
-        let keep = fresh.rules.locked.is_some() && current.rules.locked.is_none();
-        *current = Arc::new(if keep { fresh.with_rules_of(&current) } else { fresh });
+        *current = Arc::new(fresh);
         *lock(&self.changed) = Instant::now();
         true
     }
@@ -105,18 +89,71 @@ impl Profiles {
     }
 }
 
-fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
+/// The bytes of each managed file as it last was a profile.
+type Good = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Whether bytes are a profile at all, and if not, whether an older agent may go on with what was there before: not when
+/// they ask for a newer one.
+fn is_profile(source: &Source) -> Result<(), bool> {
+    let alone = profile::resolve(std::slice::from_ref(source), env!("CARGO_PKG_VERSION"));
+    if alone.rules.locked.is_none() {
+        return Ok(());
+    }
+    Err(!alone.diagnostics.iter().any(|d| d.key.as_deref() == Some("requires")))
+}
+
+fn managed_source(path: &Path, bytes: Vec<u8>) -> Source {
+    Source { file: path.to_string_lossy().into_owned(), kind: SourceKind::Managed, bytes }
+}
+
+fn load(user: &Path, managed: &(PathBuf, Owner), good: &mut Good) -> Snapshot {
     let (files, problems) = read_managed(&managed.0, managed.1);
     let mut diagnostics: Vec<String> =
         problems.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
-    let mut sources: Vec<Source> = files
-        .into_iter()
-        .map(|file| Source {
-            file: file.path.to_string_lossy().into_owned(),
-            kind: SourceKind::Managed,
-            bytes: file.bytes,
-        })
-        .collect();
+    let directory_refused = problems.iter().any(|(path, _)| *path == managed.0);
+    let gone = |path: &Path| !files.iter().any(|f| f.path == path) && !problems.iter().any(|(p, _)| p == path);
+    if !directory_refused {
+        good.retain(|path, _| !gone(path));
+    }
+    let mut sources: Vec<Source> = Vec::new();
+    let stays = |path: &Path, diagnostics: &mut Vec<String>| {
+        diagnostics.push(format!("{}: what it last said stays in force until it is repaired", path.display()));
+    };
+    for file in files {
+        let source = managed_source(&file.path, file.bytes);
+        match is_profile(&source) {
+            Ok(()) => {
+                good.insert(file.path, source.bytes.clone());
+                sources.push(source);
+            }
+            Err(true) if good.contains_key(&file.path) => {
+                let faults = profile::check(&source, env!("CARGO_PKG_VERSION"));
+                diagnostics.extend(faults.iter().map(ToString::to_string));
+                stays(&file.path, &mut diagnostics);
+                sources.push(managed_source(&file.path, good[&file.path].clone()));
+            }
+            Err(_) => sources.push(source),
+        }
+    }
+    // A managed file that may not be trusted may be policy all the same: what it last said counts, and where nothing is
+    // known of it nothing is issued.
+    let mut untrusted = None;
+    if directory_refused && !good.is_empty() {
+        for (path, bytes) in good.iter() {
+            stays(path, &mut diagnostics);
+            sources.push(managed_source(path, bytes.clone()));
+        }
+    } else {
+        for (path, why) in &problems {
+            match good.get(path) {
+                Some(bytes) => {
+                    stays(path, &mut diagnostics);
+                    sources.push(managed_source(path, bytes.clone()));
+                }
+                None => untrusted = Some(format!("{}: {why}", path.display())),
+            }
+        }
+    }
     match read_user(user) {
         Ok(Some(bytes)) => {
             sources.push(Source { file: user.to_string_lossy().into_owned(), kind: SourceKind::User, bytes });
@@ -138,12 +175,7 @@ fn load(user: &Path, managed: &(PathBuf, Owner)) -> Snapshot {
     let void =
         effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
     effective.rules.void = void.collect();
-    // A managed file that may not be trusted may be policy all the same: without it nothing is issued.
-    if let Some((path, why)) = problems.first()
-        && effective.rules.locked.is_none()
-    {
-        effective.rules.locked = Some(format!("{}: {why}", path.display()));
-    }
+    effective.rules.locked = effective.rules.locked.or(untrusted);
     let mut faults = diagnostics.clone();
     faults.extend(effective.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string));
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));

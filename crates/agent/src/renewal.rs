@@ -25,6 +25,8 @@ use std::{
 const CHECK_PAUSE: Duration = Duration::from_secs(1);
 /// The agent itself tries the one check this long after the lost answer at the earliest.
 const CHECK_REST: Span = Span::seconds(60);
+/// In place of a pause: nothing was tried.
+const NOT_TRIED: Option<Span> = Some(Span::seconds(0));
 /// A forced renewal of one token at most this often.
 const FORCED_PAUSE: Duration = Duration::from_secs(10);
 /// After a failure the issuer is left alone this long, doubling, unless it names a time itself.
@@ -90,6 +92,8 @@ impl Agent {
                 lock(&entry.failures).retain(|key, _| key.is_some() && key.as_ref() != Some(&need.key));
                 *lock(&entry.unreachable) = None;
             }
+            // Our own restraint is no failure of the issuer's, and keeps nobody else waiting.
+            Err((_, pause)) if *pause == NOT_TRIED => {}
             Err((refusal, pause)) => self.note_failure(&entry, need, refusal, *pause),
         }
         result.map_err(|(refusal, _)| refusal)
@@ -154,6 +158,8 @@ impl Agent {
         // answer got lost in this very call: then a good check is the end of it.
         let (mut checking_for_resource, mut lost_before) = (false, false);
         loop {
+            // Whatever ends the sign-in from here on ends this renewal too.
+            let era = entry.era();
             let sign_in = self.sign_in_of(account).await.map_err(|refusal| (refusal, None))?;
             let Some(refresh_token) = sign_in.refresh_token.clone() else {
                 return Err((Refusal::InteractionRequired(account.name.clone()), None));
@@ -170,13 +176,16 @@ impl Agent {
             let way = if uses == 1 {
                 let rested = attempt.is_some_and(|a| a.started + CHECK_REST <= self.now());
                 if need.ahead && !rested {
-                    return Err((Refusal::IssuerUnavailable("the last renewal got no answer".to_owned()), None));
+                    return Err((Refusal::IssuerUnavailable("the last renewal got no answer".to_owned()), NOT_TRIED));
                 }
                 self.oidc.probe(&account.issuer).await
             } else {
                 self.oidc.discover(&account.issuer).await.map(|_| ())
             };
             way.map_err(|error| refusal_of(&error, account, need))?;
+            if entry.era() != era {
+                return Err(lost_sign_in());
+            }
             // After an answer that may be lost, the one retry asks for the account's own scopes and is the check too.
             let check = uses == 1 || checking_for_resource;
             let ask = if check { &own } else { &wanted_ask };
@@ -185,7 +194,6 @@ impl Agent {
             let set = |uses| self.store.set_attempts(account.name.as_str(), &print, uses, self.now()).map_err(internal);
             set(uses + 1)?;
             failpoint("refresh.noted");
-            let era = entry.era();
             let answer = self.oidc.refresh(account, &refresh_token, ask, &known_subject(&sign_in)).await;
             failpoint("refresh.answered");
             if entry.era() != era {

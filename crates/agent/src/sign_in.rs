@@ -19,7 +19,7 @@ use localapi::{Code, ErrorBody, SignInState, SignedOut};
 use oidc::{OidcError, Pending, Revocation, SignInAsk};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -242,6 +242,16 @@ impl Agent {
         }
     }
 
+    /// Gives up what is being signed in to an account somebody signs out of.
+    fn give_up_sign_ins(&self, account: &Account) {
+        for attempt in lock(&self.sign_ins.attempts).values() {
+            if attempt.account.name == account.name && attempt.is_pending() {
+                attempt.fail_with(gave_up("you signed out while the sign-in was being finished"));
+                attempt.cancel.notify_one();
+            }
+        }
+    }
+
     fn serve_sign_in(self: &Arc<Self>, listening: Listening, attempt: &Arc<Attempt>) {
         let (agent, attempt) = (Arc::clone(self), Arc::clone(attempt));
         let serving: Vec<_> = listening.serve(&agent, &attempt);
@@ -327,8 +337,8 @@ impl Agent {
         // Its own task: a browser that hangs up must not cut the exchange off.
         let finished = tokio::spawn(async move {
             let entry = agent.accounts.entry(&attempt.account.name);
-            let era = entry.era();
             let _turn = entry.renewing.lock().await;
+            let era = entry.era();
             match agent.oidc.redeem(pending, code).await {
                 Ok(signed_in) => agent.welcome(&attempt, &entry, signed_in, era).await,
                 Err(error) => {
@@ -373,11 +383,25 @@ impl Agent {
             nonce: known.nonce,
             ends_at: (!refreshable).then_some(tokens.expires_at),
         };
-        if let Err(refusal) = self.part_with_the_former(account, &identity) {
-            attempt.fail(&refusal);
+        let era = match self.part_with_the_former(account, &identity) {
+            Ok(true) => {
+                // What is under way for the former person must not end with a token of this one.
+                entry.erasures.fetch_add(1, Ordering::Relaxed);
+                entry.era()
+            }
+            Ok(false) => era,
+            Err(refusal) => {
+                attempt.fail(&refusal);
+                return;
+            }
+        };
+        let kept = self.keep(entry, sign_in, era).await;
+        if kept != Kept::Superseded && !attempt.is_pending() {
+            // Cancelled while it was being kept.
+            self.erase(entry, "sign_in.cancelled").await;
+            self.turn_away(account, tokens.refresh_token.as_ref()).await;
             return;
         }
-        let kept = self.keep(entry, sign_in, era).await;
         if kept == Kept::Superseded {
             self.turn_away(account, tokens.refresh_token.as_ref()).await;
             attempt.fail_with(gave_up("you signed out while the sign-in was being finished"));
@@ -419,16 +443,17 @@ impl Agent {
         });
     }
 
-    /// What somebody else allowed, or the same person at another issuer, does not carry over.
-    fn part_with_the_former(&self, account: &Account, identity: &oidc::Identity) -> Result<(), Refusal> {
+    /// What somebody else allowed, or the same person at another issuer, does not carry over. Whether it was somebody else.
+    fn part_with_the_former(&self, account: &Account, identity: &oidc::Identity) -> Result<bool, Refusal> {
         let former = self.store.sign_in(account.name.as_str()).map_err(|e| Refusal::Internal(e.to_string()))?;
         let same = |person: &Person| person.issuer == identity.issuer.as_str() && person.subject == identity.subject;
-        if former.as_ref().is_some_and(|(person, _)| !same(person)) {
+        let other = former.as_ref().is_some_and(|(person, _)| !same(person));
+        if other {
             self.revoke_grants("grant.ended", |g| g.account == account.name)
                 .map_err(|e| Refusal::Internal(e.0.error_description.clone()))?;
             self.end_questions("login_required", |q| q.ask.account == account.name);
         }
-        Ok(())
+        Ok(other)
     }
 
     /// Tells the issuer that a sign-in it finished is not wanted any more.
@@ -457,7 +482,9 @@ impl Agent {
         let sign_in = self.sign_in_of(account).await;
         let unreadable = matches!(&sign_in, Err(Refusal::KeychainLocked | Refusal::KeychainUnavailable(_)));
         // From here on nothing is issued, even if this process dies; then the issuer is told; then the item goes.
+        self.give_up_sign_ins(account);
         let former = self.disown(&entry);
+        *lock(&entry.ended_because) = None;
         let ended =
             self.revoke_grants("grant.ended", |g| g.account == account.name && g.choice == broker::Choice::Today);
         self.end_questions("login_required", |q| q.ask.account == account.name);
@@ -479,7 +506,9 @@ impl Agent {
         out.detail = detail;
         // A renewal or sign-in that is still under way finds itself superseded and cleans up behind itself.
         let turn = tokio::time::timeout(Duration::from_secs(1), entry.renewing.lock()).await;
-        self.finish_erasing(&entry).await;
+        if turn.is_ok() {
+            self.finish_erasing(&entry).await;
+        }
         drop(turn);
         let code = if out.revocation == "failed" { "revocation_failed" } else { "ok" };
         self.log(AuditEntry {

@@ -35,6 +35,12 @@ fn a_spoilt_managed_file_loosens_nothing() {
     fs::write(&file, "[[[").unwrap();
     shows(&home, "stays in force");
     denied();
+    // Another file that tightens is not held up by it.
+    home.write("managed/20-api.toml", "version = 1\n[resources.api]\nconsent = \"denied\"\n", 0o644);
+    e2e::until("the other file to count", Duration::from_secs(10), || {
+        (home.daypass(&["token", "api"]).code == 10).then_some(())
+    });
+    denied();
     fs::write(&file, POLICY).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     shows(&home, "10-corp.toml");

@@ -106,7 +106,8 @@ pub(super) async fn status(State(agent): App) -> Answer {
 pub(crate) fn notices(agent: &Agent) -> Vec<String> {
     let mut notices = lock(&agent.notices).clone();
     for entry in agent.accounts.entries() {
-        if let Some(why) = *lock(&entry.ended_because) {
+        let configured = agent.rules().accounts.contains_key(&entry.name);
+        if let Some(why) = lock(&entry.ended_because).filter(|_| configured) {
             notices.push(format!("the sign-in to {} has ended: {why}", entry.name));
         }
         let signed_in = matches!(*lock(&entry.record), Record::SignedIn(_));
