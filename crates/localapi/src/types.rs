@@ -172,7 +172,7 @@ pub struct KeychainStatus {
 /// State of the profile.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProfileStatus {
-    /// `ok`, `warnings` (some entries are void) or `locked` (nothing may be issued).
+    /// `ok`, `warnings` (some entries are void) or `locked` (nothing may be issued). Diagnostics may be there in any of them.
     pub state: String,
     /// The organisation's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

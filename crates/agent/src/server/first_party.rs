@@ -76,7 +76,7 @@ pub(super) async fn status(State(agent): App) -> Answer {
         accounts.push(account_status(&agent, account, &snapshot).await);
     }
     let diagnostics: Vec<String> = snapshot.diagnostics.clone();
-    let state = match (&snapshot.rules.locked, diagnostics.is_empty()) {
+    let state = match (&snapshot.rules.locked, snapshot.faults.is_empty()) {
         (Some(_), _) => "locked",
         (None, false) => "warnings",
         (None, true) => "ok",
