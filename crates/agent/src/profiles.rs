@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     fs::OpenOptions,
     io::Read as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -192,8 +192,16 @@ fn read_user(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let opened = OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path);
     match opened {
-        Ok(file) if !file.metadata()?.is_file() => Err(std::io::Error::other("it is not a regular file")),
         Ok(file) => {
+            let facts = file.metadata()?;
+            if !facts.is_file() {
+                return Err(std::io::Error::other("it is not a regular file"));
+            }
+            // Whoever writes this file chooses the browser command: it must be the user (or root, who may do anything).
+            let uid = rustix::process::getuid().as_raw();
+            if (facts.uid() != uid && facts.uid() != 0) || facts.mode() & 0o002 != 0 {
+                return Err(std::io::Error::other("it is not yours alone: another user owns it or may write to it"));
+            }
             let mut bytes = Vec::new();
             file.take(MOST_BYTES).read_to_end(&mut bytes)?;
             Ok(Some(bytes))

@@ -114,7 +114,6 @@ pub async fn run(call: Call) -> Result<(), StartError> {
     }
     prepare_private_dir(&paths.runtime)?;
     prepare_home_dir(&paths.state)?;
-    prepare_home_dir(&paths.config)?;
     let _lock = platform::process::lock_file(&paths.lock_file()).map_err(|error| match error {
         LockError::Held => StartError::Running,
         other => StartError::Lock(other.to_string()),

@@ -63,3 +63,20 @@ fn a_managed_directory_that_is_not_there_is_no_policy_by_mistake() {
     assert_eq!(output.code, 9, "{output:?}");
     assert!(output.stderr.contains("--managed-dir /nowhere"), "{}", output.stderr);
 }
+
+#[test]
+fn a_users_profile_that_others_may_write_to_is_not_read_and_its_directory_may_be_a_link() {
+    let home = Arc::new(Home::new());
+    let text = profile("http://127.0.0.1:9", free_port());
+    home.folder("dotfiles/daypass");
+    let real = home.write("dotfiles/daypass/profile.toml", &text, 0o664);
+    let linked = home.path().join("home/.config/daypass");
+    fs::remove_dir_all(&linked).ok();
+    fs::create_dir_all(linked.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(real.parent().unwrap(), &linked).unwrap();
+    let _agent = Agent::start(&home, None);
+    home.daypass(&["token", "payments"]).fails(4);
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o666)).unwrap();
+    shows(&home, "another user owns it or may write to it");
+    home.daypass(&["token", "payments"]).fails(10);
+}
