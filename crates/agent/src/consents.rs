@@ -205,7 +205,7 @@ impl Agent {
             Side::Tcp { .. } => asking.session.map(|session| Anchor::Session(session.to_owned())),
         };
         if wait.is_none() && parked_at.is_none() {
-            return only_waiting("a program whose session has no leader any more");
+            return only_waiting("a program whose session cannot be told");
         }
         let mut ask = Ask {
             peer: asking.peer.clone(),

@@ -135,7 +135,8 @@ pub struct Peer {
     pub instance: ProcessInstance,
     /// The process the question is attributed to; differs from `instance` only for `daypass`, which stands for its parent.
     pub subject: ProcessInstance,
-    /// Leader of the subject's session, where it could be told.
+    /// Leader of the subject's session; the eldest of its ancestors in that session where the leader has ended or cannot be
+    /// seen. Tells where the question came from, not who asks; `None` where the system does not tell.
     pub session_leader: Option<ProcessInstance>,
     /// What program the subject is; `None` = not identified.
     pub program: Option<Program>,

@@ -635,6 +635,33 @@ fn a_shell_without_a_terminal_is_nobody_in_particular() {
 }
 
 #[test]
+fn a_session_whose_leader_has_ended_is_its_eldest_process() {
+    let (room, daypass) = Room::with_daypass();
+    let job = room.file("job", "#!/bin/sh\nsleep 1\n\"$DAYPASS\" -e \"$TEXT\"\n\"$DAYPASS\" -e \"$TEXT\"\n");
+    let mut leader = Command::new("setsid")
+        .args(["sh", "-c", "\"$0\" & :"])
+        .arg(&job)
+        .env("PEER_SOCKET", room.path("socket"))
+        .env("DAYPASS", daypass)
+        .env("TEXT", format!("{DIAL}sleep 60"))
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    leader.wait().unwrap();
+    let ask = || {
+        let stream = room.accept();
+        let peer = room.lookup.unix(stream.as_fd()).unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(peer.instance.pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        peer
+    };
+    let (first, second) = (ask(), ask());
+    assert_ne!(first.instance, second.instance);
+    assert_eq!(first.session_leader, Some(first.subject), "{first:?}");
+    assert_eq!(first.session_leader, second.session_leader);
+}
+
+#[test]
 fn packages_are_known_once_asked_for() {
     let perl_path = std::fs::canonicalize("/usr/bin/perl").unwrap();
     if !Path::new("/var/lib/dpkg/info/perl-base.list").exists() {

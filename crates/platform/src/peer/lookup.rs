@@ -32,6 +32,8 @@ use std::{
 
 /// How many forks a subshell may be away from the shell a person types into.
 const DEEPEST_SUBSHELL: usize = 8;
+/// The most ancestors looked at in a session without a leader.
+const DEEPEST_SESSION: usize = 128;
 
 type Reason = &'static str;
 
@@ -221,8 +223,7 @@ impl Lookup {
 
     /// Session leader and the starter's name.
     fn surroundings(&self, peer: &mut Peer, facts: &Facts) {
-        peer.session_leader =
-            if facts.session == peer.subject.pid { Some(peer.subject) } else { self.leader(facts.session) };
+        peer.session_leader = Some(self.leader(facts.session).unwrap_or_else(|| self.eldest(peer.subject, facts)));
         peer.started_by = match facts.parent {
             0 => None,
             parent => self.proc().and_then(|proc| proc.process(parent)).map(|(_, facts)| facts.name).ok(),
@@ -232,6 +233,22 @@ impl Lookup {
     fn leader(&self, session: u32) -> Option<ProcessInstance> {
         let (leader, facts) = self.proc().ok()?.process(session).ok()?;
         (facts.session == session).then(|| leader.instance(&facts))
+    }
+
+    /// The eldest in the unbroken line of ancestors in this process's own session, perhaps the process itself. It stands
+    /// for a session whose leader has ended, or lives where we cannot see it: a job a script left behind, a container's.
+    fn eldest(&self, of: ProcessInstance, facts: &Facts) -> ProcessInstance {
+        let Ok(proc) = self.proc() else { return of };
+        let (mut eldest, mut next) = (of, facts.parent);
+        for _ in 0..DEEPEST_SESSION {
+            match proc.process(next) {
+                Ok((process, above)) if above.session == facts.session => {
+                    (eldest, next) = (process.instance(&above), above.parent);
+                }
+                _ => break,
+            }
+        }
+        eldest
     }
 
     /// The living parent, if it is an ordinary process of this user in our namespaces. That its number was not given to
@@ -375,7 +392,6 @@ fn demote_own_command(first_party: &FirstParty) -> impl FnOnce(Program) -> Progr
 }
 
 fn is_same(now: &Peer, then: &Peer) -> bool {
-    (now.uid, now.instance, now.subject, now.session_leader, now.first_party)
-        == (then.uid, then.instance, then.subject, then.session_leader, then.first_party)
+    (now.uid, now.instance, now.subject, now.first_party) == (then.uid, then.instance, then.subject, then.first_party)
         && now.program == then.program
 }
