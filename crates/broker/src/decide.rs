@@ -48,9 +48,9 @@ impl CachedToken {
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// The resource.
-    pub resource: Resource,
+    pub resource: Arc<Resource>,
     /// The account it draws on.
-    pub account: Account,
+    pub account: Arc<Account>,
     /// The scopes: those asked for, else the resource's default.
     pub scopes: ScopeSet,
 }
@@ -76,7 +76,7 @@ pub fn resolve(rules: &Rules, resource: &str, scopes: &ScopeSet) -> Result<Wante
     let scopes = resource
         .scopes_for(scopes)
         .map_err(|above| Refusal::ScopeNotAllowed { resource: resource.name.clone(), scope: above.to_string() })?;
-    Ok(Wanted { resource: resource.clone(), account: account.clone(), scopes })
+    Ok(Wanted { resource: Arc::clone(resource), account: Arc::clone(account), scopes })
 }
 
 /// All a decision looks at.

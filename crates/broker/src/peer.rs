@@ -1,7 +1,7 @@
 //! Who is asking, as the kernel tells.
 
 use crate::grant::ProgramKey;
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 /// One process, for as long as it lives: a pid alone may be used again, a pid with its start time is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,10 +33,9 @@ impl FileIdentity {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// The program a process is, by the contract's "Who the peer is".

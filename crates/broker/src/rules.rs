@@ -2,7 +2,7 @@
 
 use crate::words::{AccountName, Issuer, ResourceName, ScopeSet, Span};
 use secrecy::SecretString;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The whole of the effective profile that steers decisions. One immutable snapshot serves one request.
 #[derive(Debug, Clone, Default)]
@@ -12,9 +12,9 @@ pub struct Rules {
     /// Where people find help.
     pub support_url: Option<String>,
     /// Configured accounts by name.
-    pub accounts: BTreeMap<AccountName, Account>,
+    pub accounts: BTreeMap<AccountName, Arc<Account>>,
     /// Configured resources by name.
-    pub resources: BTreeMap<ResourceName, Resource>,
+    pub resources: BTreeMap<ResourceName, Arc<Resource>>,
     /// Limits of consent.
     pub consent: Consent,
     /// The command that opens an address; `None` = the system's opener.
@@ -29,7 +29,7 @@ pub struct Rules {
 
 impl Rules {
     /// Finds a resource by its name or its exact audience.
-    pub fn resource(&self, wanted: &str) -> Option<&Resource> {
+    pub fn resource(&self, wanted: &str) -> Option<&Arc<Resource>> {
         self.resources
             .values()
             .find(|r| r.name.as_str() == wanted)
@@ -259,7 +259,7 @@ impl Rules {
     }
 
     /// The resources of `account` whose tokens come from the issuer's token endpoint, in name order.
-    pub fn issuer_resources<'a>(&'a self, account: &'a AccountName) -> impl Iterator<Item = &'a Resource> {
+    pub fn issuer_resources<'a>(&'a self, account: &'a AccountName) -> impl Iterator<Item = &'a Arc<Resource>> {
         self.resources
             .values()
             .filter(move |r| &r.account == account && r.token == TokenKind::Access && r.consent != ConsentRule::Denied)

@@ -52,6 +52,10 @@ mod linux {
         measure("unix", || assert!(lookup.unix(served.as_fd()).is_ok()));
         measure("unix, uid only", || assert!(lookup.uid_of_unix(served.as_fd()).is_ok()));
         measure("recheck", || assert!(lookup.recheck(&peer)));
+        let sighting = lookup.sight_unix(served.as_fd(), Some(peer.instance)).unwrap();
+        measure("unchanged", || assert!(lookup.is_unchanged(&sighting)));
+        measure("instance", || assert!(lookup.instance_of(peer.instance.pid).is_some()));
+        measure("seen", || assert!(lookup.seen_unix(Some(peer.instance)).is_some()));
 
         let mut child = Command::new(&daypass).arg(&path).stdin(Stdio::null()).spawn().unwrap();
         let (served, _) = listener.accept().unwrap();
@@ -67,6 +71,15 @@ mod linux {
         let local = served.local_addr().unwrap();
         measure("tcp, uid only", || assert!(lookup.uid_of_tcp(local, remote).is_ok()));
         measure("tcp", || assert!(lookup.tcp(local, remote).is_ok()));
+        let sighting = lookup.sight_tcp(local, remote).unwrap();
+        let mut full = 0;
+        measure("tcp, unchanged", || {
+            if !lookup.is_unchanged(&sighting) {
+                assert!(lookup.look_again(&sighting, Some((local, remote))));
+                full += 1;
+            }
+        });
+        println!("({full} full looks)");
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let count = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count();
         println!("({count} processes on this machine)");

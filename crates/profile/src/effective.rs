@@ -192,7 +192,7 @@ fn accounts(gathered: &Gathered, rules: &mut Rules, notes: &mut Notes) {
                     let key = join(&join(&path, "authorization_parameters"), parameter);
                     notes.leaf(key, json!(value), origin.unwrap_or_else(Origin::built_in));
                 }
-                rules.accounts.insert(account.name.clone(), account);
+                rules.accounts.insert(account.name.clone(), account.into());
             }
             Err(Void { severity, why, hint }) => notes.void(severity, &place(&keys.table), &path, why, hint),
         }

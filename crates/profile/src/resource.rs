@@ -65,7 +65,7 @@ pub(crate) fn resources(gathered: &Gathered, rules: &mut Rules, notes: &mut Note
         for (key, json, origin) in draft.leaves {
             notes.leaf(join(&path, key), json, origin);
         }
-        rules.resources.insert(name, draft.resource);
+        rules.resources.insert(name, draft.resource.into());
     }
 }
 

@@ -66,11 +66,11 @@ pub(super) fn layered(managed_text: &str, user_text: &str) -> Effective {
 }
 
 pub(super) fn account<'a>(effective: &'a Effective, name: &str) -> Option<&'a Account> {
-    effective.rules.accounts.values().find(|a| a.name.as_str() == name)
+    effective.rules.accounts.values().map(AsRef::as_ref).find(|a: &&Account| a.name.as_str() == name)
 }
 
 pub(super) fn resource<'a>(effective: &'a Effective, name: &str) -> Option<&'a Resource> {
-    effective.rules.resources.values().find(|r| r.name.as_str() == name)
+    effective.rules.resources.values().map(AsRef::as_ref).find(|r: &&Resource| r.name.as_str() == name)
 }
 
 /// All diagnostics as they are printed, with their hints.

@@ -55,8 +55,8 @@ fn rules() -> Rules {
         sensitive: false,
         peers: Peers::Listed(vec![]),
     };
-    rules.accounts.insert(account.name.clone(), account);
-    rules.resources.insert(resource.name.clone(), resource);
+    rules.accounts.insert(account.name.clone(), account.into());
+    rules.resources.insert(resource.name.clone(), resource.into());
     rules
 }
 
@@ -123,7 +123,7 @@ impl Case {
     }
 
     fn change(mut self, change: impl FnOnce(&mut Resource)) -> Self {
-        change(self.rules.resources.values_mut().next().unwrap());
+        change(Arc::make_mut(self.rules.resources.values_mut().next().unwrap()));
         self
     }
 }

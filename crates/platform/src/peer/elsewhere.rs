@@ -2,12 +2,30 @@
 
 use super::{FirstParty, LookupError};
 use broker::Peer;
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 /// Tells who peers are: nobody can be told on this system.
 #[derive(Debug)]
 pub struct Lookup {
     _first_party: FirstParty,
+}
+
+/// A peer as it was told; there is none on this system.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    peer: Arc<Peer>,
+}
+
+impl Sighting {
+    /// Who it is.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// Adds which package the program's file belongs to.
+    pub fn set_package(&mut self, package: Option<String>) {
+        Arc::make_mut(&mut self.peer).package = package;
+    }
 }
 
 fn unsupported() -> LookupError {
@@ -40,6 +58,36 @@ impl Lookup {
         _: Option<broker::ProcessInstance>,
     ) -> Result<Peer, LookupError> {
         Err(unsupported())
+    }
+
+    /// Always an error on this system.
+    #[cfg(unix)]
+    pub fn sight_unix(
+        &self,
+        _: std::os::fd::BorrowedFd<'_>,
+        _: Option<broker::ProcessInstance>,
+    ) -> Result<Sighting, LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always `None` on this system.
+    pub fn seen_unix(&self, _: Option<broker::ProcessInstance>) -> Option<Sighting> {
+        None
+    }
+
+    /// Always an error on this system.
+    pub fn sight_tcp(&self, _: SocketAddr, _: SocketAddr) -> Result<Sighting, LookupError> {
+        Err(unsupported())
+    }
+
+    /// Always `false` on this system.
+    pub fn is_unchanged(&self, _: &Sighting) -> bool {
+        false
+    }
+
+    /// Always `None` on this system.
+    pub fn look_again(&self, _: &Sighting, _: Option<(SocketAddr, SocketAddr)>) -> Option<Sighting> {
+        None
     }
 
     /// Always `None` on this system.

@@ -79,6 +79,11 @@ pub(super) struct Digests {
 }
 
 impl Digests {
+    /// Whether the digest of a file in this state is remembered: files that change right now are not.
+    pub(super) fn remembers(&self, state: &State) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(state)
+    }
+
     /// The digest of the file in this state; `open` is called only when it is not remembered.
     pub(super) fn of(
         &self,

@@ -39,19 +39,39 @@ pub(super) fn still_holds(process: &Process, inode: u64) -> bool {
     process.open_descriptors().is_ok_and(|descriptors| holds(&descriptors, &link_text(inode)))
 }
 
+/// Name of the descriptor by which this process holds the socket.
+pub(super) fn descriptor_of(process: &Process, inode: u64) -> Option<String> {
+    find(&process.open_descriptors().ok()?, &link_text(inode))
+}
+
+/// Whether this very descriptor of the process is the socket still.
+pub(super) fn is_descriptor_of(process: &Process, name: &str, inode: u64) -> bool {
+    process.descriptor(name, |link| link == link_text(inode).as_slice())
+}
+
+/// Whether a process of this number is there and has the socket open.
+pub(super) fn holds_too(proc: &Proc, pid: u32, inode: u64) -> bool {
+    let Ok(directory) = proc.directory(pid) else { return false };
+    proc::open_descriptors(&directory).is_ok_and(|descriptors| holds(&descriptors, &link_text(inode)))
+}
+
 fn holds(descriptors: &OwnedFd, wanted: &[u8]) -> bool {
+    find(descriptors, wanted).is_some()
+}
+
+fn find(descriptors: &OwnedFd, wanted: &[u8]) -> Option<String> {
     let mut room = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(descriptors, &mut room);
     let mut link = [0; 64];
     while let Some(Ok(entry)) = entries.next() {
         match readlinkat_raw(descriptors, entry.file_name(), &mut link[..]) {
-            Ok(length) if link[..length] == *wanted => return true,
+            Ok(length) if link[..length] == *wanted => return entry.file_name().to_str().ok().map(str::to_owned),
             // The process is gone, and with it everything it held.
-            Err(Errno::SRCH) => return false,
+            Err(Errno::SRCH) => return None,
             Ok(_) | Err(_) => {}
         }
     }
-    false
+    None
 }
 
 fn link_text(inode: u64) -> Vec<u8> {

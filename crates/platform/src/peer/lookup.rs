@@ -11,6 +11,7 @@ use super::{
     interpreter::{self, Family, Kind, Runs},
     package::Packages,
     proc::{self, Facts, Proc, Process},
+    sighting::Recent,
     sockets::{self, Tuple},
 };
 use crate::own_uid;
@@ -48,6 +49,7 @@ pub struct Lookup {
     first_party: FirstParty,
     digests: Digests,
     packages: Packages,
+    pub(super) recent: Recent,
 }
 
 impl Lookup {
@@ -59,7 +61,13 @@ impl Lookup {
             first_party,
             digests: Digests::default(),
             packages: Packages::default(),
+            recent: Recent::default(),
         }
+    }
+
+    /// Whether a file in this state keeps its bytes for as long as it stays in it, as far as the clock can tell.
+    pub(super) fn is_remembered(&self, state: &State) -> bool {
+        self.digests.remembers(state)
     }
 
     pub(super) fn proc(&self) -> Result<&Proc, Reason> {
@@ -77,8 +85,7 @@ impl Lookup {
     /// The living process with this number now. Ask right after a connection was accepted, and keep the answer: it is
     /// what tells the process that connected from a later one with its number.
     pub fn instance_of(&self, pid: u32) -> Option<ProcessInstance> {
-        let (process, facts) = self.proc().ok()?.process(pid).ok()?;
-        Some(process.instance(&facts))
+        self.proc().ok()?.living(pid)
     }
 
     /// The peer on the user socket. A program that cannot be identified is a peer without one.

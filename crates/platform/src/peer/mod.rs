@@ -23,6 +23,8 @@ mod package;
 #[cfg(target_os = "linux")]
 mod proc;
 #[cfg(target_os = "linux")]
+mod sighting;
+#[cfg(target_os = "linux")]
 mod sockets;
 
 #[cfg(not(target_os = "linux"))]
@@ -31,10 +33,13 @@ mod files;
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]
 mod lookup;
+#[cfg(not(target_os = "linux"))]
+use lookup as sighting;
 
 pub use first_party::FirstParty;
 pub use lineage::{Common, Lineage};
 pub use lookup::Lookup;
+pub use sighting::Sighting;
 
 /// Why a peer could not be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

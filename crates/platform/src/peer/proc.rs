@@ -19,7 +19,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// Most processes kept open: peers, their parents and session leaders come back.
@@ -61,6 +61,8 @@ pub(super) struct Process {
     pub(super) pid: u32,
     directory: OwnedFd,
     status: OwnedFd,
+    /// Its start time, once it was read.
+    started: OnceLock<u64>,
 }
 
 impl Proc {
@@ -106,6 +108,20 @@ impl Proc {
         Ok((process, facts))
     }
 
+    /// The living process of this number.
+    pub(super) fn living(&self, pid: u32) -> Option<ProcessInstance> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).cloned();
+        if let Some(process) = kept
+            && let Some(start_time) = process.started.get()
+            // One that has ended runs nothing, and an open directory is never another process's.
+            && process.executable().is_ok()
+        {
+            return Some(ProcessInstance { pid, start_time: *start_time });
+        }
+        let (process, facts) = self.process(pid).ok()?;
+        Some(process.instance(&facts))
+    }
+
     /// Whether files, sockets, users and process numbers mean the same to this process as to us.
     pub(super) fn shares_namespaces(&self, process: &Process) -> bool {
         self.namespaces.iter().zip(NAMESPACES).all(|(own, name)| process.link(name).is_ok_and(|link| link == *own))
@@ -138,7 +154,7 @@ impl Process {
     /// The process of this open directory.
     pub(super) fn open(pid: u32, directory: OwnedFd) -> Result<Self, Errno> {
         let status = openat(&directory, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { pid, directory, status })
+        Ok(Self { pid, directory, status, started: OnceLock::new() })
     }
 
     fn link(&self, name: &str) -> Result<Link, Errno> {
@@ -170,7 +186,9 @@ impl Process {
     pub(super) fn facts(&self) -> Result<Facts, &'static str> {
         let mut buffer = [0; 2048];
         let length = rustix::io::pread(&self.status, &mut buffer[..], 0).map_err(|_| "the process is gone")?;
-        parse_stat(&buffer[..length]).ok_or("its process status cannot be understood")
+        let facts = parse_stat(&buffer[..length]).ok_or("its process status cannot be understood")?;
+        let _ = self.started.set(facts.start_time);
+        Ok(facts)
     }
 
     /// Whether it is this user's own: its real, effective, saved and file-system user.
@@ -209,12 +227,23 @@ impl Process {
         openat(&self.directory, "exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
     }
 
-    /// Its arguments, the program's own name first. One that was cut off at the end is left out.
-    pub(super) fn arguments(&self) -> Result<Vec<Vec<u8>>, Errno> {
+    /// Its command line as the kernel gives it, cut off at [`COMMAND_LINE_ROOM`] bytes.
+    pub(super) fn command_line(&self) -> Result<Vec<u8>, Errno> {
+        let mut buffer = [0; 4096];
+        let length = self.read("cmdline", &mut buffer)?;
+        if length < buffer.len() {
+            return Ok(buffer[..length].to_vec());
+        }
         let mut buffer = vec![0; COMMAND_LINE_ROOM];
         let length = self.read("cmdline", &mut buffer)?;
-        let whole = length < buffer.len();
-        let bytes = &buffer[..length];
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+
+    /// Its arguments, the program's own name first. One that was cut off at the end is left out.
+    pub(super) fn arguments(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        let bytes = self.command_line()?;
+        let whole = bytes.len() < COMMAND_LINE_ROOM;
         let ended = bytes.ends_with(b"\0");
         let mut arguments: Vec<Vec<u8>> = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
         if ended || !whole {
@@ -245,6 +274,13 @@ impl Process {
         input.st_mode & 0o170_000 == 0o020_000 && (number == terminal || (major, minor) == (5, 0))
     }
 
+    /// Whether what this descriptor of the process is open on looks as wanted.
+    pub(super) fn descriptor(&self, name: &str, is_wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+        let mut link = [0; 64];
+        let length = readlinkat_raw(&self.directory, format!("fd/{name}"), &mut link[..]);
+        length.is_ok_and(|length| is_wanted(&link[..length]))
+    }
+
     pub(super) fn open_descriptors(&self) -> Result<OwnedFd, Errno> {
         open_descriptors(&self.directory)
     }
@@ -252,6 +288,15 @@ impl Process {
     pub(super) fn instance(&self, facts: &Facts) -> ProcessInstance {
         ProcessInstance { pid: self.pid, start_time: facts.start_time }
     }
+}
+
+/// Number of the newest process or thread of this pid namespace (`proc_loadavg(5)`); it grows by one for each, and starts
+/// again at the bottom when the numbers are used up.
+pub(super) fn newest_process() -> Option<u32> {
+    let file = openat(CWD, "/proc/loadavg", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [0; 128];
+    let length = rustix::io::read(&file, &mut buffer[..]).ok()?;
+    std::str::from_utf8(&buffer[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// The absolute path a link of procfs shows.
