@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test check demo lint deny
+.PHONY: help build test check demo man openapi lint deny
 
 # Tools that had to be brought along come first; cargo may not be on the path of a fresh rustup.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -33,6 +33,17 @@ demo: ## try Daypass in a throw-away home with a provider of its own; installs w
 	@tests/tools/install demo
 	cargo build --locked -p daypass-agent -p daypass-cli -p daypass-dev-issuer
 	target/debug/daypass-demo
+
+man: ## write docs/man and the shell completions anew, from the definition of the command line
+	DAYPASS_WRITE=1 cargo test --locked --quiet -p daypass-cli --bin daypass -- generated::
+
+openapi: ## write docs/openapi.json and the reference in docs/api.md anew, from crates/localapi
+	DAYPASS_WRITE=1 cargo test --locked --quiet -p e2e --test e2e -- offline::interface::the_description
+
+bench: ## measure release programs beside their peers (some minutes); writes docs/performance.md; installs what is missing
+	@tests/tools/install bench
+	cargo build --locked --release -p daypass-agent -p daypass-cli -p daypass-benches -p e2e --bins
+	target/release/daypass-bench report --document docs/performance.md
 
 lint: deny ## formatting, clippy, licences and banned crates
 	cargo fmt --all --check

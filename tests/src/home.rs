@@ -19,6 +19,7 @@ pub struct Home {
     folder: tempfile::TempDir,
     user: Option<(u32, u32)>,
     bus: Mutex<Option<String>>,
+    variables: Mutex<Vec<(String, String)>>,
     errors: Mutex<Vec<String>>,
 }
 
@@ -32,7 +33,8 @@ impl Home {
     pub fn of(user: Option<(u32, u32)>) -> Self {
         // Short, because the path of a Unix socket has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("dp").tempdir().expect("a temporary folder");
-        let home = Self { folder, user, bus: Mutex::new(None), errors: Mutex::new(Vec::new()) };
+        let (bus, variables, errors) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let home = Self { folder, user, bus, variables, errors };
         if let Some((uid, gid)) = user {
             chown(home.path(), Some(uid), Some(gid)).expect("chown");
         }
@@ -94,6 +96,11 @@ impl Home {
         *self.bus.lock().unwrap() = address;
     }
 
+    /// Gives every later process this variable.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        self.variables.lock().unwrap().push((name.to_owned(), value.to_owned()));
+    }
+
     /// Writes the user layer of the profile.
     pub fn write_profile(&self, text: &str) {
         self.write("home/.config/daypass/profile.toml", text, 0o600);
@@ -137,6 +144,7 @@ impl Home {
         if let Some(bus) = &*self.bus.lock().unwrap() {
             command.env("DBUS_SESSION_BUS_ADDRESS", bus);
         }
+        command.envs(self.variables.lock().unwrap().iter().cloned());
         process::as_user(command, self.user)
     }
 

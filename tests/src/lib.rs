@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod browser;
 pub mod canary;
+pub mod documents;
 pub mod home;
 pub mod html;
 pub mod http;

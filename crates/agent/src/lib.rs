@@ -7,6 +7,7 @@
 mod accounts;
 pub mod agent;
 mod consents;
+mod doctor;
 mod minting;
 mod pages;
 mod profiles;

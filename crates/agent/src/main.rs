@@ -12,6 +12,7 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// How long a detached agent may take until it answers.
 const READY_IN: Duration = Duration::from_secs(15);
@@ -79,13 +80,10 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     if let Err(error) = platform::process::harden() {
         return Err((format!("the process cannot be protected: {error}"), None, ExitCode::Internal));
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DAYPASS_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    let asked = std::env::var("DAYPASS_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::from_secs(5)).build();
     let runtime = runtime.map_err(|e| (format!("the runtime cannot start: {e}"), None, ExitCode::Internal))?;

@@ -3,7 +3,7 @@
 //! Invariant: files are read once and the bytes read are the bytes parsed; a snapshot is immutable and replaced whole.
 
 use crate::store::lock;
-use broker::Rules;
+use broker::{Peers, Rules};
 use platform::managed::{Owner, read_managed};
 use profile::{Layer, Severity, Source, SourceKind, Value};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +28,8 @@ pub(crate) struct Snapshot {
     /// Those of them that say something is void; the rest count, but perhaps not as meant.
     pub(crate) faults: Vec<String>,
     pub(crate) values: BTreeMap<String, Value>,
+    /// Whether a rule names programs by the package that owns them.
+    pub(crate) names_packages: bool,
     fingerprint: [u8; 32],
 }
 
@@ -179,7 +181,10 @@ fn load(user: &Path, managed: &(PathBuf, Owner), good: &mut Good) -> Snapshot {
     let mut faults = diagnostics.clone();
     faults.extend(effective.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string));
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));
+    let names_package =
+        |peers: &Peers| matches!(peers, Peers::Listed(rules) if rules.iter().any(|rule| rule.package.is_some()));
     Snapshot {
+        names_packages: effective.rules.resources.values().any(|resource| names_package(&resource.peers)),
         rules: Arc::new(effective.rules),
         diagnostics,
         faults,

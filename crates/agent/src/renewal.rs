@@ -38,10 +38,10 @@ const HANG_PAUSE: Span = Span::seconds(5);
 /// A renewal somebody needs.
 #[derive(Clone)]
 pub(crate) struct Need {
-    pub(crate) account: Account,
+    pub(crate) account: Arc<Account>,
     pub(crate) key: TokenKey,
     /// The resource, for checking the audience; `None` for the account's own.
-    pub(crate) resource: Option<Resource>,
+    pub(crate) resource: Option<Arc<Resource>>,
     pub(crate) min_valid: Span,
     /// A new one even if one is at hand.
     pub(crate) forced: bool,
@@ -335,7 +335,7 @@ impl Agent {
         {
             tracing::error!(account = %entry.name, %error, "the finished refresh could not be noted");
         }
-        self.hold_answer(&need.account, &need.key, need.resource.as_ref(), &answer, only_check)
+        self.hold_answer(&need.account, &need.key, need.resource.as_deref(), &answer, only_check)
     }
 
     /// Puts the tokens of an answer at hand; returns the one asked for.

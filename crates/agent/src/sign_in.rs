@@ -55,7 +55,7 @@ pub(crate) struct Attempt {
     pub(crate) done: Mutex<Option<String>>,
     pub(crate) cancel: tokio::sync::Notify,
     watched: Mutex<Option<Instant>>,
-    redeem_for: Option<(TokenKey, broker::Resource)>,
+    redeem_for: Option<(TokenKey, Arc<broker::Resource>)>,
 }
 
 /// All sign-ins under way or just finished.
@@ -418,7 +418,7 @@ impl Agent {
         };
         // Issuers may answer the code with more scopes than one resource asks for by default: such a token is nobody's.
         let narrow = key.target == Target::Own || tokens.scopes.is_subset(&key.scopes);
-        let held = self.hold_answer(account, &key, resource.filter(|_| narrow), &tokens, !narrow);
+        let held = self.hold_answer(account, &key, resource.filter(|_| narrow).map(AsRef::as_ref), &tokens, !narrow);
         if let Err(refusal) = held {
             tracing::warn!(account = %account.name, %refusal, "the first token cannot be handed out");
         }

@@ -4,90 +4,17 @@
 //! before anything is connected to.
 
 use crate::{
+    commands::{self, Command},
     exit::Failure,
     output::{emit, note},
     time,
 };
-use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use std::{ffi::OsString, path::PathBuf};
+use clap::{Args, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
+use std::{ffi::OsString, mem::ManuallyDrop, path::PathBuf};
 
-#[derive(Parser)]
-#[command(
-    name = "daypass",
-    bin_name = "daypass",
-    version,
-    about = "Sign in once; give your programs short-lived tokens",
-    arg_required_else_help = true,
-    after_help = "Examples:\n  daypass login\n  daypass token payments\n  daypass run payments -- ./report.sh\n\n\
-        Exit codes: 0 ok, 1 internal, 2 usage, 3 agent unreachable, 4 sign-in required, 5 consent denied,\n  \
-        6 consent pending, 7 authorization server, 8 keychain, 9 profile, 10 not allowed"
-)]
-struct Line {
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// What is asked for.
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Sign in to an account, or to every account that needs it
-    #[command(after_help = "Examples:\n  daypass login\n  daypass login corp\n  daypass login corp --no-browser")]
-    Login(Login),
-    /// Sign out of an account
-    #[command(after_help = "Examples:\n  daypass logout corp\n  daypass logout --all")]
-    Logout(Logout),
-    /// Show the agent, the accounts, the keychain and the profile; exit code 4 when a sign-in is required
-    #[command(after_help = "Examples:\n  daypass status\n  daypass status --json")]
-    Status(Form),
-    /// List the configured accounts
-    #[command(after_help = "Examples:\n  daypass accounts\n  daypass accounts --json")]
-    Accounts(Form),
-    /// List the configured resources and what this program could get
-    #[command(after_help = "Examples:\n  daypass resources\n  daypass resources --json")]
-    Resources(Form),
-    /// Print a token for a resource
-    #[command(after_help = "Examples:\n  daypass token payments\n  \
-        daypass token payments --scope payments.read --min-valid 10m\n  \
-        curl -H \"$(daypass token payments --format header)\" https://payments.example.com/v1/invoices")]
-    Token(Token),
-    /// Run a command with tokens in its environment
-    #[command(after_help = "Examples:\n  daypass run payments -- ./report.sh     # reads $PAYMENTS_TOKEN\n  \
-        daypass run payments=API_TOKEN -- ./report.sh --month 7")]
-    Run(Run),
-    /// List the open consent requests
-    #[command(after_help = "Examples:\n  daypass requests\n  daypass requests --json")]
-    Requests(Form),
-    /// Answer a consent request with yes
-    #[command(after_help = "Examples:\n  daypass approve 4f2a\n  daypass approve 4f2a --for today")]
-    Approve(Approve),
-    /// Answer a consent request with no
-    #[command(after_help = "Examples:\n  daypass deny 4f2a")]
-    Deny(Deny),
-    /// List or revoke what programs may have without asking again
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  daypass grants\n  daypass grants revoke 7\n  daypass grants revoke --all"
-    )]
-    Grants(Grants),
-    /// Show what was issued or refused, and to whom
-    #[command(
-        args_conflicts_with_subcommands = true,
-        after_help = "Examples:\n  daypass audit --since 2h\n  daypass audit --follow\n  daypass audit verify"
-    )]
-    Audit(Audit),
-    /// Show, check or explain the configuration profile; needs no agent
-    #[command(after_help = "Examples:\n  daypass profile show --origin\n  daypass profile check corp.toml\n  \
-        daypass profile explain accounts.corp.offline")]
-    Profile(Profile),
-    /// Run the agent in the foreground, or stop the running one
-    #[command(
-        after_help = "Examples:\n  daypass agent\n  daypass agent stop\n  daypass agent --managed-dir ./profile.d"
-    )]
-    Agent(Agent),
-    /// Open the home page in the browser
-    #[command(after_help = "Examples:\n  daypass open")]
-    Open,
-}
+/// A command that takes no arguments.
+#[derive(Args)]
+pub(crate) struct Nothing {}
 
 /// How a listing is printed.
 #[derive(Args, Clone, Copy)]
@@ -100,6 +27,7 @@ pub(crate) struct Form {
 #[derive(Args)]
 pub(crate) struct Login {
     /// Name of the account; without it every account that needs a sign-in
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) account: Option<String>,
     /// Sign in with a code on another device (not in this version)
     #[arg(long, conflicts_with = "no_browser")]
@@ -112,6 +40,7 @@ pub(crate) struct Login {
 #[derive(Args)]
 pub(crate) struct Logout {
     /// Name of the account; not needed when there is only one
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) account: Option<String>,
     /// Sign out of every account
     #[arg(long, conflicts_with = "account")]
@@ -132,18 +61,19 @@ pub(crate) enum TokenFormat {
 #[derive(Args)]
 pub(crate) struct Token {
     /// Name or exact audience of the resource
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) resource: String,
     /// A scope the token must carry; may be repeated
-    #[arg(long = "scope", value_name = "SCOPE")]
+    #[arg(long = "scope", value_name = "SCOPE", value_hint = ValueHint::Other)]
     pub(crate) scopes: Vec<String>,
     /// How long the token must still be valid, such as 10m
-    #[arg(long, value_name = "DUR", value_parser = time::duration)]
+    #[arg(long, value_name = "DUR", value_hint = ValueHint::Other, value_parser = time::duration)]
     pub(crate) min_valid: Option<u32>,
     /// Ask the authorization server for a new token
     #[arg(long)]
     pub(crate) refresh: bool,
     /// How long to wait for consent, at most 2m [default: 2m with a terminal, else 0]
-    #[arg(long, value_name = "DUR", value_parser = time::duration)]
+    #[arg(long, value_name = "DUR", value_hint = ValueHint::Other, value_parser = time::duration)]
     pub(crate) wait: Option<u32>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = TokenFormat::Raw)]
@@ -153,16 +83,16 @@ pub(crate) struct Token {
 #[derive(Args)]
 pub(crate) struct Run {
     /// Name or exact audience of a resource, and the variable its token goes to [default: `PAYMENTS_TOKEN` for `payments`]
-    #[arg(required = true, value_name = "RESOURCE[=ENV]")]
+    #[arg(required = true, value_name = "RESOURCE[=ENV]", value_hint = ValueHint::Other)]
     pub(crate) resources: Vec<String>,
     /// How long each token must still be valid, such as 10m
-    #[arg(long, value_name = "DUR", value_parser = time::duration)]
+    #[arg(long, value_name = "DUR", value_hint = ValueHint::Other, value_parser = time::duration)]
     pub(crate) min_valid: Option<u32>,
     /// How long to wait for consent, at most 2m [default: 2m with a terminal, else 0]
-    #[arg(long, value_name = "DUR", value_parser = time::duration)]
+    #[arg(long, value_name = "DUR", value_hint = ValueHint::Other, value_parser = time::duration)]
     pub(crate) wait: Option<u32>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -191,6 +121,7 @@ impl Span {
 #[derive(Args)]
 pub(crate) struct Approve {
     /// The request, as `daypass requests` lists it, or the beginning of its name
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) id: String,
     /// For how long
     #[arg(long = "for", value_enum, default_value_t = Span::Once, value_name = "SPAN")]
@@ -200,10 +131,12 @@ pub(crate) struct Approve {
 #[derive(Args)]
 pub(crate) struct Deny {
     /// The request, as `daypass requests` lists it, or the beginning of its name
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) id: String,
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Grants {
     #[command(subcommand)]
     pub(crate) command: Option<GrantsCommand>,
@@ -222,6 +155,7 @@ pub(crate) enum GrantsCommand {
 #[group(required = true, multiple = false)]
 pub(crate) struct Revoke {
     /// The grant, as `daypass grants` lists it
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) id: Option<String>,
     /// Take every grant back
     #[arg(long)]
@@ -229,6 +163,7 @@ pub(crate) struct Revoke {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {
     #[command(subcommand)]
     pub(crate) command: Option<AuditCommand>,
@@ -236,7 +171,7 @@ pub(crate) struct Audit {
     #[arg(long)]
     pub(crate) follow: bool,
     /// Begin here: a time (RFC 3339), a date, or how long ago (2h)
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_hint = ValueHint::Other)]
     pub(crate) since: Option<String>,
     /// Print JSON, one document a line
     #[arg(long)]
@@ -273,7 +208,7 @@ pub(crate) enum ProfileCommand {
     )]
     Check {
         /// Files to check
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
         /// What the files are [default: user for the user's own profile, else managed]
         #[arg(long = "as", value_enum, value_name = "LAYER")]
@@ -287,6 +222,7 @@ pub(crate) enum ProfileCommand {
     )]
     Explain {
         /// The key, such as accounts.corp.offline; without it all keys are listed
+        #[arg(value_hint = ValueHint::Other)]
         key: Option<String>,
     },
     /// Print the JSON Schema of a profile
@@ -310,10 +246,37 @@ pub(crate) struct Agent {
     pub(crate) arguments: Vec<OsString>,
 }
 
+/// A shell whose completion can be printed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shell {
+    /// GNU bash
+    Bash,
+    /// The friendly interactive shell
+    Fish,
+    /// PowerShell
+    Powershell,
+    /// The Z shell
+    Zsh,
+}
+
+#[derive(Args)]
+pub(crate) struct Completions {
+    /// The shell to complete for
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
+    // The process ends soon: taking the definition apart piece by piece would cost more than reading the line.
+    let mut definition = ManuallyDrop::new(commands::definition_for(line.get(1).map(OsString::as_os_str)));
+    let matches = definition.try_get_matches_from_mut(line)?;
+    Command::chosen(matches).map_err(|error| error.format(&mut definition))
+}
+
 /// What was typed; `None` once help or the version has been printed.
 pub(crate) fn read() -> Result<Option<Command>, Failure> {
-    let error = match Line::try_parse() {
-        Ok(line) => return Ok(Some(line.command)),
+    let error = match parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(command) => return Ok(Some(command)),
         Err(error) => error,
     };
     let text = error.render().to_string();
@@ -345,57 +308,124 @@ fn usage(text: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
-    fn parse(line: &str) -> Result<Command, Failure> {
-        Line::try_parse_from(line.split(' '))
-            .map(|line| line.command)
-            .map_err(|error| usage(&error.render().to_string()))
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    fn read(line: &str) -> Result<Command, Failure> {
+        parse(&words(line)).map_err(|error| usage(&error.render().to_string()))
+    }
+
+    /// Without the commands beside it, a command is read, refused and explained as with them.
+    #[test]
+    fn a_command_is_the_same_without_the_others() {
+        let mut whole = commands::definition();
+        whole.build();
+        let mut compared = 0;
+        for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            let below: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+            let mut rests: Vec<String> = [
+                "",
+                "--help",
+                "-h",
+                "help",
+                "--version",
+                "x",
+                "x y",
+                "--no-such",
+                "--json",
+                "x --json",
+                "--all",
+                "-- x",
+                "a -- b",
+                "x --wait 1m",
+                "x --wait soon",
+                "--since 1h",
+                "token",
+                "bash",
+                "stop",
+                "\u{fffd}",
+            ]
+            .map(str::to_owned)
+            .to_vec();
+            rests.extend(
+                below.iter().flat_map(|below| {
+                    ["", " --help", " x", " --json", " --all x"].map(|rest| format!("{below}{rest}"))
+                }),
+            );
+            for rest in rests {
+                let line = words(format!("daypass {name} {rest}").trim_end());
+                let said = |mut definition: clap::Command| match definition.try_get_matches_from_mut(&line) {
+                    Ok(matches) => format!("{:?}", matches.subcommand()),
+                    Err(error) => format!("{:?}\n{}", error.kind(), error.render()),
+                };
+                let alone = said(commands::definition_for(line.get(1).map(OsString::as_os_str)));
+                assert_eq!(alone, said(commands::definition()), "{line:?}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 300, "{compared}");
+        for line in ["daypass", "daypass help token", "daypass tok", "daypass --help", "daypass -h token"] {
+            let said = |mut definition: clap::Command| {
+                definition.try_get_matches_from_mut(words(line)).expect_err(line).render().to_string()
+            };
+            assert_eq!(
+                said(commands::definition_for(words(line).get(1).map(OsString::as_os_str))),
+                said(commands::definition())
+            );
+        }
     }
 
     #[test]
     fn the_definition_is_consistent() {
-        Line::command().debug_assert();
+        commands::definition().debug_assert();
     }
 
-    /// Walks every command: each has help with an `Examples:` section whose lines parse.
+    /// Walks every command: each has help with an `Examples:` section whose lines parse. The end-to-end tests run them.
     #[test]
     fn every_command_has_examples_that_parse() {
         fn walk(command: &clap::Command, seen: &mut usize) {
-            if !command.has_subcommands() || command.get_after_help().is_some() {
-                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-                let examples = help.split("Exit codes").next().unwrap().strip_prefix("Examples:\n").unwrap();
-                for example in examples.lines().filter(|line| !line.is_empty()) {
-                    let example = example.split(" #").next().unwrap().split(" > ").next().unwrap().trim();
-                    let example = match example.split_once("$(") {
-                        Some((_, inner)) => inner.split(')').next().unwrap(),
-                        None => example,
-                    };
-                    assert!(parse(example).is_ok(), "{example}");
-                    *seen += 1;
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.split("\n\n").next().unwrap().strip_prefix("Examples:\n");
+            for example in examples.unwrap_or_else(|| panic!("no examples: {}", command.get_name())).lines() {
+                let example = example.split(" #").next().unwrap().split(" > ").next().unwrap().trim();
+                let example = match example.split_once("$(").or(example.split_once("<(")) {
+                    Some((_, inner)) => inner.split(')').next().unwrap(),
+                    None => example,
+                };
+                if let Err(failure) = read(example) {
+                    panic!("{example}: {}", failure.render());
                 }
+                *seen += 1;
             }
-            command.get_subcommands().for_each(|command| walk(command, seen));
+            command
+                .get_subcommands()
+                .filter(|command| command.get_name() != "help")
+                .for_each(|command| walk(command, seen));
         }
         let mut seen = 0;
-        walk(&Line::command(), &mut seen);
-        assert!(seen > 30, "{seen}");
+        let mut definition = commands::definition();
+        definition.build();
+        walk(&definition, &mut seen);
+        assert!(seen > 40, "{seen}");
     }
 
     #[test]
     fn run_splits_resources_from_the_command() {
-        let Ok(Command::Run(run)) = parse("daypass run payments=A files -- sh -c exit --wait 1") else { panic!() };
+        let Ok(Command::Run(run)) = read("daypass run payments=A files -- sh -c exit --wait 1") else { panic!() };
         assert_eq!(run.resources, ["payments=A", "files"]);
         assert_eq!(run.command, ["sh", "-c", "exit", "--wait", "1"]);
-        assert!(parse("daypass run payments").is_err());
-        assert!(parse("daypass run -- sh").is_err());
+        assert!(read("daypass run payments").is_err());
+        assert!(read("daypass run -- sh").is_err());
     }
 
     #[test]
     fn the_agent_takes_what_follows() {
-        let Ok(Command::Agent(agent)) = parse("daypass agent --managed-dir /x --port 0") else { panic!() };
+        let Ok(Command::Agent(agent)) = read("daypass agent --managed-dir /x --port 0") else { panic!() };
         assert_eq!(agent.arguments, ["--managed-dir", "/x", "--port", "0"]);
-        let Ok(Command::Agent(agent)) = parse("daypass agent stop") else { panic!() };
+        let Ok(Command::Agent(agent)) = read("daypass agent stop") else { panic!() };
         assert_eq!(agent.arguments, ["stop"]);
     }
 
@@ -413,7 +443,7 @@ mod tests {
             "daypass profile check",
             "daypass audit --follow verify",
         ] {
-            let failure = parse(line).err().unwrap_or_else(|| panic!("{line} parsed"));
+            let failure = read(line).err().unwrap_or_else(|| panic!("{line} parsed"));
             assert_eq!(failure.status, 2, "{line}");
             assert!(failure.render().starts_with("daypass: ") && failure.hint.is_some(), "{}", failure.render());
             assert!(!failure.message.starts_with("error"), "{}", failure.message);

@@ -11,7 +11,7 @@ use crate::{
     output::{Table, emit, emit_json, note, say},
     time,
 };
-use localapi::{ExitCode, GrantInfo, RequestAnswer, RequestInfo};
+use localapi::{ExitCode, GrantInfo, RequestAnswer, RequestInfo, ResourceInfo};
 
 /// Lists the open consent requests.
 pub(crate) fn requests(form: Form) -> Outcome {
@@ -46,7 +46,10 @@ fn answer(id: &str, choice: &str) -> Outcome {
     let mut connection = Door::find()?.connect()?;
     let requests: Vec<RequestInfo> = connection.get("/v1/requests", QUICK)?;
     let request = find(requests, id, |request| &request.id).map_err(|failure| failure.hint("see: daypass requests"))?;
-    note(&shown(&request, time::now()));
+    // A question whose audience is no longer the resource's is over, so this is the one that is answered.
+    let resources: Vec<ResourceInfo> = connection.get("/v1/resources", QUICK)?;
+    let audience = resources.into_iter().find(|resource| resource.name == request.resource).and_then(|r| r.audience);
+    note(&shown(&request, audience.as_deref(), time::now()));
     if !request.choices.is_empty() && !request.choices.iter().any(|offered| offered == choice) {
         let offered: Vec<&str> =
             request.choices.iter().map(String::as_str).filter(|&choice| choice != "deny").collect();
@@ -70,16 +73,19 @@ fn answer(id: &str, choice: &str) -> Outcome {
 }
 
 /// What is asked, for a person about to answer.
-fn shown(request: &RequestInfo, now: i64) -> String {
+fn shown(request: &RequestInfo, audience: Option<&str>, now: i64) -> String {
     let mut table = Table::bare();
     table.row(["program", &request.program]);
     if let Some(name) = &request.says_it_is {
-        table.row(["", &format!("says it is {name:?} (not verified)")]);
+        table.row(["says it is", &format!("{name:?} (not verified)")]);
     }
     if let Some(parent) = &request.started_by {
         table.row(["started by", parent]);
     }
     table.row(["wants", &request.resource]);
+    if let Some(audience) = audience {
+        table.row(["audience", audience]);
+    }
     table.row(["scopes", &request.scope]);
     table.row(["account", &request.account]);
     table.row(["asks until", &format!("{} ({})", request.expires_at, time::relative(&request.expires_at, now))]);
@@ -174,11 +180,12 @@ mod tests {
             digest: "d".into(),
         };
         assert_eq!(
-            shown(&request, 1_767_225_600),
+            shown(&request, Some("https://payments.example.com"), 1_767_225_600),
             "program     /usr/bin/git\n\
-             -           says it is \"Sync\\u{1b}[8m\" (not verified)\n\
+             says it is  \"Sync\\u{1b}[8m\" (not verified)\n\
              started by  Terminal (bash)\n\
              wants       payments\n\
+             audience    https://payments.example.com\n\
              scopes      payments.read\n\
              account     corp\n\
              asks until  2026-01-01T00:02:00Z (in 2 min)\n"

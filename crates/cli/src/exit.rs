@@ -88,6 +88,14 @@ impl Failure {
         self
     }
 
+    /// The same, with another failure told below it: that of `subject`.
+    pub(crate) fn also(mut self, subject: &str, other: &Self) -> Self {
+        let code = other.code.map(|code| format!(" ({})", code.as_str())).unwrap_or_default();
+        self.details.push(format!("{subject}: {}{code}", other.message));
+        self.details.extend(other.hint.iter().map(|hint| format!("hint: {hint}")));
+        self
+    }
+
     /// The lines for stderr.
     pub(crate) fn render(&self) -> String {
         if self.message.is_empty() {

@@ -6,9 +6,14 @@
 mod agent;
 mod args;
 mod audit;
+mod commands;
+mod completions;
 mod connect;
 mod consent;
+mod doctor;
 mod exit;
+#[cfg(test)]
+mod generated;
 mod listing;
 mod output;
 mod profile;
@@ -18,7 +23,7 @@ mod start;
 mod time;
 mod token;
 
-use args::Command;
+use commands::Command;
 use exit::Outcome;
 use localapi::ExitCode;
 
@@ -49,7 +54,9 @@ fn answer(command: Command) -> Outcome {
         Command::Grants(arguments) => consent::grants(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),
+        Command::Doctor(form) => doctor::doctor(form),
         Command::Agent(arguments) => agent::agent(arguments),
-        Command::Open => agent::open(),
+        Command::Open(_) => agent::open(),
+        Command::Completions(arguments) => completions::completions(&arguments),
     }
 }

@@ -19,11 +19,12 @@ use std::{
     fmt::Write as _,
     fs::File,
     io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 /// The version the files' `requires` is held against.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Shows, checks or explains.
 pub(crate) fn profile(arguments: &Profile) -> Outcome {
@@ -47,7 +48,7 @@ fn user_profile() -> Result<PathBuf, Failure> {
 }
 
 /// Every layer that is in force here, and what could not be read.
-fn sources() -> Result<(Vec<Source>, Vec<String>), Failure> {
+pub(crate) fn sources() -> Result<(Vec<Source>, Vec<String>), Failure> {
     let (files, problems) = read_managed(Path::new(SYSTEM_DIR), Owner::Root);
     let mut problems: Vec<String> =
         problems.iter().map(|(path, why)| format!("{} is not read: {why}", path.display())).collect();
@@ -56,12 +57,22 @@ fn sources() -> Result<(Vec<Source>, Vec<String>), Failure> {
         .map(|file| Source { file: file.path.display().to_string(), kind: SourceKind::Managed, bytes: file.bytes })
         .collect();
     let own = user_profile()?;
-    match read(&own) {
+    match is_own(&own).and_then(|()| read(&own)) {
         Ok(bytes) => sources.push(Source { file: own.display().to_string(), kind: SourceKind::User, bytes }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => problems.push(format!("{} is not read: {error}", own.display())),
     }
     Ok((sources, problems))
+}
+
+/// The agent reads the user's profile only if nobody else could have written it.
+fn is_own(path: &Path) -> io::Result<()> {
+    let facts = std::fs::metadata(path)?;
+    let owned = facts.uid() == rustix::process::getuid().as_raw() || facts.uid() == 0;
+    if owned && facts.mode() & 0o002 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other("it is not yours alone: another user owns it or may write to it"))
 }
 
 /// Reads a regular file, one byte more than a profile may have at most, so that the check can say it is too large.

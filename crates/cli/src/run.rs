@@ -1,15 +1,17 @@
 //! `daypass run`: a command with tokens in its environment, and nowhere else.
 //!
 //! Invariant: the tokens are in the environment of that command only; this process becomes the command, so its exit
-//! status and its signals are the command's own. No protection from what the command does with its environment.
+//! status and its signals are the command's own. What fails without a question fails before one is opened, so that
+//! nobody is asked in vain. No protection from what the command does with its environment.
 
 use crate::{
     args::Run,
-    connect::Door,
+    connect::{Connection, Door},
     exit::{Failure, Outcome},
+    listing::QUICK,
     token,
 };
-use localapi::{TokenAnswer, TokenRequest};
+use localapi::{ResourceInfo, TokenAnswer, TokenRequest};
 use std::{
     collections::BTreeSet,
     io,
@@ -50,10 +52,31 @@ pub(crate) fn run(arguments: &Run) -> Outcome {
         command.env(&wish.variable, answer.access_token.expose_secret());
     } else {
         // The agent is started once, before the questions go out side by side.
-        drop(door.connect()?);
-        let answers = ask_for_all(&door, &wishes, &template);
-        for (variable, answer) in answers.iter().take(wishes.len()) {
-            command.env(variable, answer?.access_token.expose_secret());
+        let mut connection = door.connect()?;
+        let (asked, plain): (Vec<_>, Vec<_>) = {
+            let questions = questions(&mut connection);
+            wishes.into_iter().partition(|wish| questions(&wish.resource))
+        };
+        for wish in plain {
+            let request = TokenRequest { resource: wish.resource, ..template.clone() };
+            command.env(wish.variable, token::ask(&mut connection, &request)?.access_token.expose_secret());
+        }
+        drop(connection);
+        let mut failed: Option<Failure> = None;
+        for (wish, answer) in ask_for_all(&door, &asked, &template).iter().take(asked.len()) {
+            match (answer, failed.take()) {
+                (Ok(answer), before) => {
+                    command.env(wish.variable, answer.access_token.expose_secret());
+                    failed = before;
+                }
+                // A question that waits ends with this process; one that is parked stays, and is to be answered, too.
+                (Err(failure), None) if template.wait.is_some_and(|wait| wait > 0) => return Err(failure),
+                (Err(failure), None) => failed = Some(failure),
+                (Err(failure), Some(before)) => failed = Some(before.also(&wish.resource, &failure)),
+            }
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
         }
     }
     let error = command.exec();
@@ -66,19 +89,30 @@ pub(crate) fn run(arguments: &Run) -> Outcome {
     })
 }
 
-type Answer = (String, Result<TokenAnswer, Failure>);
+type Answer = (Wish, Result<TokenAnswer, Failure>);
 
-/// Asks for all at once, so that one look at one page answers every question. The first failure ends the process, and
-/// with it the connections and the questions still open.
+/// Which resources would open a question now. Where that cannot be told, all of them.
+fn questions(connection: &mut Connection) -> impl Fn(&str) -> bool + use<> {
+    let resources: Option<Vec<ResourceInfo>> = connection.get("/v1/resources", QUICK).ok();
+    move |name| {
+        resources.as_ref().is_none_or(|resources| {
+            let named = resources.iter().find(|resource| resource.name == name);
+            let meant = named.or(resources.iter().find(|resource| resource.audience.as_deref() == Some(name)));
+            meant.is_some_and(|resource| resource.access == "question")
+        })
+    }
+}
+
+/// Asks for all at once, so that one look at one page answers every question.
 fn ask_for_all(door: &Door, wishes: &[Wish], template: &TokenRequest) -> Receiver<Answer> {
     let (sender, answers) = mpsc::channel();
     for wish in wishes.iter().cloned() {
         let (door, sender) = (door.clone(), sender.clone());
-        let request = TokenRequest { resource: wish.resource, ..template.clone() };
+        let request = TokenRequest { resource: wish.resource.clone(), ..template.clone() };
         std::thread::spawn(move || {
             let answer = door.running().and_then(|mut connection| token::ask(&mut connection, &request));
             // Nobody listens any more once another one failed.
-            let _ = sender.send((wish.variable, answer));
+            let _ = sender.send((wish, answer));
         });
     }
     answers

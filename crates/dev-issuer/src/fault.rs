@@ -67,6 +67,11 @@ pub enum Fault {
     Html {},
     /// Answer rightly, but claim `Content-Encoding: gzip`.
     GzipHeader {},
+    /// Answer rightly, but say in the `Date` header that it is another time.
+    Date {
+        /// Seconds by which it is later, negative for earlier.
+        ahead: i64,
+    },
     /// Answer with a small gzip stream that unpacks to this many spaces.
     Gzip {
         /// Unpacked size in bytes, at most 1 GiB.
@@ -142,6 +147,7 @@ impl Fault {
             Self::Status { .. } => "status",
             Self::Html {} => "html",
             Self::GzipHeader {} => "gzip_header",
+            Self::Date { .. } => "date",
             Self::Gzip { .. } => "gzip",
             Self::BigBody { .. } => "big_body",
             Self::EmptyBody {} => "empty_body",

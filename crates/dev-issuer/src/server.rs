@@ -15,7 +15,11 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 use tokio::net::TcpListener;
 
 /// Most bytes of a request's body.
@@ -26,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const BIG_LIMIT: u32 = 64 << 20;
 /// Most bytes a gzip answer unpacks to.
 const GZIP_LIMIT: u32 = 1 << 30;
+/// The last second a `Date` header can tell, in the year 9999.
+const LATEST_DATE: u64 = 253_402_300_799;
 
 /// The connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -255,8 +261,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     };
     let kind = order.fault.kind();
     shared.lock().journal.settle(number, "unanswered", Some(kind));
-    // Two faults spoil only the way of a good answer.
-    let commits = order.after_commit || matches!(order.fault, Fault::Delay { .. } | Fault::GzipHeader {});
+    // These faults spoil only the way of a good answer.
+    let commits =
+        order.after_commit || matches!(order.fault, Fault::Delay { .. } | Fault::GzipHeader {} | Fault::Date { .. });
     if let (Fault::Delay { ms }, false) = (&order.fault, order.after_commit) {
         tokio::time::sleep(Duration::from_millis(*ms)).await;
     }
@@ -284,6 +291,11 @@ async fn spoil(fault: Fault, after_commit: bool, good: Option<Reply>) -> Result<
             good.ok_or(Dropped)?
         }
         Fault::GzipHeader {} => good.ok_or(Dropped)?.with(header::CONTENT_ENCODING, "gzip"),
+        Fault::Date { ahead } => {
+            let time = now().saturating_add_signed(ahead).min(LATEST_DATE);
+            let time = UNIX_EPOCH + Duration::from_secs(time);
+            good.ok_or(Dropped)?.with(header::DATE, &httpdate::fmt_http_date(time))
+        }
         Fault::Status { status, body, content_type } => {
             Reply::new(status, content_type.as_deref().unwrap_or("application/json"), body, "")
         }

@@ -111,6 +111,19 @@ fn a_content_coding_can_be_a_lie() {
 }
 
 #[test]
+fn the_date_can_be_another_than_it_is() {
+    let (program, token) = signed_in();
+    for (ahead, date) in [(i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"), (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT")] {
+        program.issuer.order(Order::once(Endpoint::Discovery, Fault::Date { ahead }));
+        let url = format!("{}/.well-known/openid-configuration", program.issuer.issuer()).parse().unwrap();
+        let answer = dev_issuer::wire::exchange("GET", &url, &[], None, PATIENCE).unwrap();
+        assert_eq!(answer.header("date"), Some(date));
+        assert!(serde_json::from_slice::<Value>(&answer.body).is_ok());
+    }
+    assert!(program.refresh(&token, &[]).is_ok());
+}
+
+#[test]
 fn invalid_grant_can_hit_one_resource_only() {
     let (program, token) = signed_in();
     let order = json!({"endpoint": "token", "fault": {"kind": "invalid_grant"}, "only": {"resource": PAYMENTS}});

@@ -34,6 +34,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $text:literal $error:literal $status:literal $exit:ident;)*) => {
         /// A stable error code. Programs may rely on its text, its HTTP status and its exit code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         pub enum Code {
             $($(#[$doc])* $variant,)*

@@ -5,6 +5,9 @@
 
 pub mod client;
 mod code;
+pub mod endpoints;
+#[cfg(feature = "schema")]
+pub mod openapi;
 mod types;
 
 pub use code::{Code, ExitCode};

@@ -5,6 +5,7 @@
 
 use crate::{
     callback::Code,
+    diagnose::{self, Diagnosis},
     discovery::Discovery,
     error::{OidcError, RefreshError},
     http::{self, Form, Options, Transport, Trouble, What},
@@ -79,6 +80,11 @@ impl Client {
     pub async fn probe(&self, issuer: &Issuer) -> Result<(), OidcError> {
         let Inner { transport, discovery, clock, .. } = &*self.0;
         discovery.probe(transport, clock.as_ref(), issuer).await
+    }
+
+    /// Looks at the way to the issuer stage by stage, for at most `within`. Whatever is known of the issuer stays as it is.
+    pub async fn diagnose(&self, issuer: &Issuer, within: Duration) -> Diagnosis {
+        diagnose::diagnose(&self.0.transport, self.0.clock.as_ref(), issuer, within).await
     }
 
     /// Prepares a sign-in: a fresh PKCE verifier, `state` and `nonce`, and the address of the authorization request.

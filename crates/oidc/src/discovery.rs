@@ -163,6 +163,13 @@ impl Keys {
 }
 
 async fn fetch_metadata(transport: &Transport, issuer: &Issuer) -> Result<(Metadata, Span), OidcError> {
+    let answer = ask(transport, issuer).await?;
+    let found = read(issuer, &answer)?;
+    Ok((found, answer.keep_for))
+}
+
+/// Asks for the discovery document at both places it may be.
+pub(crate) async fn ask(transport: &Transport, issuer: &Issuer) -> Result<Answer, OidcError> {
     let [first, second] = metadata::addresses(issuer)?;
     let mut answer = transport.get(&first, DISCOVERY).await.map_err(http::Trouble::into_error)?;
     if answer.status == 404 {
@@ -172,8 +179,12 @@ async fn fetch_metadata(transport: &Transport, issuer: &Issuer) -> Result<(Metad
             return Err(OidcError::BadMetadata(why.to_owned()));
         }
     }
-    let found = document(&answer, DISCOVERY, |body| Metadata::read(issuer, body))?;
-    Ok((found, answer.keep_for))
+    Ok(answer)
+}
+
+/// The metadata in the answer to [`ask`].
+pub(crate) fn read(issuer: &Issuer, answer: &Answer) -> Result<Metadata, OidcError> {
+    document(answer, DISCOVERY, |body| Metadata::read(issuer, body))
 }
 
 /// A document of a successful answer; a web page in its place is told apart from a broken document.

@@ -5,18 +5,25 @@
 //! "not sent" is provable: a failure to connect means that no byte of the request left.
 //! Limit: trust in certificates is the system's, plus the roots the profile adds.
 
-use crate::{error::OidcError, show};
+use crate::{error::OidcError, show, way::Ways};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use broker::{Span, Timestamp};
 use reqwest::{
     Request, Response,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
-        HeaderValue, RETRY_AFTER,
+        ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap,
+        HeaderName, HeaderValue, RETRY_AFTER,
     },
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use std::{error::Error, sync::Arc, time::Duration};
+use rustls::{
+    client::danger::ServerCertVerifier,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 use url::{Host, Url, form_urlencoded::byte_serialize};
 use zeroize::Zeroizing;
 
@@ -59,6 +66,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Span>,
     /// `Cache-Control: max-age` (RFC 9111 §5.2.2.1), clamped to 5 minutes … 24 hours; 1 hour by default.
     pub(crate) keep_for: Span,
+    /// What the server's clock said when the answer was sent (RFC 9110 §6.6.1), a cache's `Age` added.
+    pub(crate) date: Option<Timestamp>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
@@ -139,14 +148,24 @@ pub(crate) struct Transport {
     direct: reqwest::Client,
     /// For everything else; https only.
     outbound: reqwest::Client,
+    /// What both speak TLS with.
+    pub(crate) trust: Trust,
+    pub(crate) ways: Ways,
+}
+
+/// How TLS is spoken, and who says which certificates are believed.
+pub(crate) struct Trust {
+    pub(crate) config: rustls::ClientConfig,
+    /// `None`: there are no root certificates at all, so none is believed.
+    pub(crate) verifier: Option<Arc<dyn ServerCertVerifier>>,
 }
 
 impl Transport {
     pub(crate) fn new(options: &Options) -> Result<Self, OidcError> {
-        let tls = tls(&options.extra_roots_pem)?;
+        let trust = trust(&options.extra_roots_pem)?;
         let builder = || {
             reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
+                .tls_backend_preconfigured(trust.config.clone())
                 .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -163,7 +182,8 @@ impl Transport {
             outbound = outbound.no_proxy().proxy(proxy);
         }
         let build = |b: reqwest::ClientBuilder| b.build().map_err(|e| OidcError::Config(cause(&e)));
-        Ok(Self { direct: build(builder().no_proxy())?, outbound: build(outbound)? })
+        let (direct, outbound) = (build(builder().no_proxy())?, build(outbound)?);
+        Ok(Self { direct, outbound, trust, ways: Ways::new(options.proxy.as_deref()) })
     }
 
     pub(crate) async fn get(&self, url: &Url, what: What) -> Result<Answer, Trouble> {
@@ -234,6 +254,7 @@ async fn read(mut response: Response, what: What) -> Result<Answer, Trouble> {
     }
     let retry_after = text(headers, &RETRY_AFTER).and_then(retry_after);
     let keep_for = keep_for(text(headers, &CACHE_CONTROL));
+    let date = date(text(headers, &DATE), text(headers, &AGE));
     let says_html =
         text(headers, &CONTENT_TYPE).is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("text/html"));
     let mut body = Zeroizing::new(Vec::new());
@@ -248,7 +269,7 @@ async fn read(mut response: Response, what: What) -> Result<Answer, Trouble> {
         }
     }
     let first = body.trim_ascii_start().first();
-    Ok(Answer { status, html: says_html || first == Some(&b'<'), retry_after, keep_for, body })
+    Ok(Answer { status, html: says_html || first == Some(&b'<'), retry_after, keep_for, date, body })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -259,6 +280,12 @@ fn retry_after(value: &str) -> Option<Span> {
     let value = value.trim();
     let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| Span::seconds(value.parse().unwrap_or(i64::MAX).min(3600)))
+}
+
+fn date(date: Option<&str>, age: Option<&str>) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(date?).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let age = age.and_then(|age| age.trim().parse().ok()).unwrap_or(0);
+    Some(Timestamp::from_seconds(i64::try_from(since.as_secs()).ok()?) + Span::seconds(age))
 }
 
 fn keep_for(cache_control: Option<&str>) -> Span {
@@ -303,7 +330,7 @@ fn cause(error: &reqwest::Error) -> String {
 
 /// TLS 1.2 and 1.3 with the system's trust and the extra roots. Where the system has no roots at all only the extra
 /// ones are trusted, possibly none.
-fn tls(extra_roots_pem: &[Vec<u8>]) -> Result<rustls::ClientConfig, OidcError> {
+fn trust(extra_roots_pem: &[Vec<u8>]) -> Result<Trust, OidcError> {
     let bad = || OidcError::Config("an additional root certificate is not valid PEM".to_owned());
     let mut extra: Vec<CertificateDer<'static>> = Vec::new();
     for pem in extra_roots_pem {
@@ -323,15 +350,19 @@ fn tls(extra_roots_pem: &[Vec<u8>]) -> Result<rustls::ClientConfig, OidcError> {
     let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|_| OidcError::Config("TLS is not available".to_owned()))?;
-    let mut config = match rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider) {
-        Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth(),
+    let (mut config, verifier) = match rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider) {
+        Ok(verifier) => {
+            let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+            let custom = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier));
+            (custom.with_no_client_auth(), Some(verifier))
+        }
         Err(error) => {
             tracing::warn!(%error, "the system's root certificates cannot be read; no public issuer can be reached");
-            builder.with_root_certificates(only_extra).with_no_client_auth()
+            (builder.with_root_certificates(only_extra).with_no_client_auth(), None)
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(Trust { config, verifier })
 }
 
 #[cfg(test)]
@@ -364,6 +395,9 @@ mod tests {
         ] {
             assert_eq!(keep_for(value).as_seconds(), want, "{value:?}");
         }
+        assert_eq!(date(Some("Thu, 01 Jan 1970 00:01:40 GMT"), Some(" 20")), Some(Timestamp::from_seconds(120)));
+        assert_eq!(date(Some("Thu, 01 Jan 1970 00:01:40 GMT"), Some("-20")), Some(Timestamp::from_seconds(100)));
+        assert_eq!(date(Some("yesterday"), None), None);
         let at = Timestamp::from_seconds(1000);
         assert!(still_good(at, Span::seconds(10), at) && !still_good(at, Span::seconds(10), at + Span::seconds(10)));
         assert!(!still_good(at + Span::seconds(1), Span::seconds(10), at), "a clock that went backwards");

@@ -10,7 +10,9 @@
 //! [`Pending`] sign-in, the listener of its redirect URI and the binding to the person's browser are the caller's.
 
 mod callback;
+mod certificate;
 mod client;
+mod diagnose;
 mod discovery;
 mod error;
 mod http;
@@ -21,15 +23,18 @@ mod metadata;
 mod show;
 mod sign_in;
 mod token;
+mod way;
 
 #[cfg(test)]
 mod tests;
 
 pub use callback::{CallbackError, Code};
 pub use client::{Client, Revocation};
+pub use diagnose::{Diagnosis, Fault, Handshake, Skew, Stage};
 pub use error::{OidcError, RefreshError, ServerError};
 pub use http::Options;
 pub use metadata::Metadata;
 pub use show::sanitise;
 pub use sign_in::{Identity, KnownSubject, Pending, SignInAsk, SignedIn};
 pub use token::{IdToken, Target, TokenAnswer, TokenAsk};
+pub use way::Way;

@@ -1,7 +1,8 @@
 //! The whole protocol against a server on loopback that can misbehave in every way a test asks for.
 
 mod callback;
-mod certificates;
+pub(crate) mod certificates;
+mod diagnose;
 mod discovery;
 mod id_token;
 mod refresh;

@@ -3,8 +3,11 @@
 mod architecture;
 mod browser;
 mod connections;
+mod doctor;
+mod documents;
 mod errors_table;
 mod front;
+mod interface;
 mod lifecycle;
 mod managed;
 mod nonsense;

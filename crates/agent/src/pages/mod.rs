@@ -76,7 +76,7 @@ pub(crate) struct Pages {
 /// A visitor with a page session.
 pub(crate) struct Visitor {
     session: String,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Arc<Peer>,
 }
 
 fn executable_of(peer: &Peer) -> String {

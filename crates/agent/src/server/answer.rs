@@ -4,11 +4,12 @@ use super::front::Refused;
 use axum::{
     body::Body,
     extract::{FromRequestParts, Path},
-    http::{HeaderValue, Response, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
 use broker::Refusal;
 use localapi::{Code, ErrorBody};
+use std::sync::LazyLock;
 
 /// Headers of every answer (security.md R-61): nothing is cached, framed, sniffed or shared.
 pub(crate) const SECURITY_HEADERS: &[(&str, &str)] = &[
@@ -23,11 +24,16 @@ pub(crate) const SECURITY_HEADERS: &[(&str, &str)] = &[
 
 /// Puts the security headers on an answer that has not chosen its own.
 pub(crate) fn secure<B>(mut response: Response<B>) -> Response<B> {
+    static PARSED: LazyLock<Vec<(HeaderName, HeaderValue)>> = LazyLock::new(|| {
+        let parse = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        SECURITY_HEADERS.iter().map(parse).collect()
+    });
     let headers = response.headers_mut();
-    for (name, value) in SECURITY_HEADERS {
-        if !headers.contains_key(*name) {
-            headers.insert(*name, HeaderValue::from_static(value));
-        }
+    headers.reserve(PARSED.len() + 2);
+    for (name, value) in &*PARSED {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     response
 }

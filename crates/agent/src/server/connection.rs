@@ -2,8 +2,8 @@
 
 use super::front::Refused;
 use crate::{agent::Agent, store::lock, trip::shown};
-use broker::{Peer, Peers, ProcessInstance, Refusal};
-use platform::peer::LookupError;
+use broker::{Peer, ProcessInstance, Refusal};
+use platform::peer::{LookupError, Sighting};
 use std::{
     io,
     net::SocketAddr,
@@ -183,12 +183,12 @@ impl Shared {
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
     side: Side,
-    peer: Arc<Mutex<Option<Peer>>>,
+    seen: Arc<Mutex<Option<Sighting>>>,
 }
 
 impl Connection {
     pub(crate) fn new(shared: Arc<Shared>, side: Side) -> Self {
-        Self { shared, side, peer: Arc::default() }
+        Self { shared, side, seen: Arc::default() }
     }
 
     pub(crate) fn side(&self) -> Side {
@@ -208,58 +208,85 @@ impl Connection {
     ///
     /// # Errors
     /// [`Refusal::PeerUnidentified`] when not even the process can be told.
-    pub(crate) async fn peer(&self, agent: &Arc<Agent>) -> Result<Peer, Refusal> {
-        let known = lock(&self.peer).clone();
-        if let Some(peer) = known {
-            if self.still_same(agent, &peer).await {
-                return Ok(peer);
+    pub(crate) async fn peer(&self, agent: &Arc<Agent>) -> Result<Arc<Peer>, Refusal> {
+        let known = lock(&self.seen).clone();
+        if let Some(sighting) = known {
+            if self.is_same(agent, &sighting).await {
+                return Ok(Arc::clone(sighting.peer()));
             }
-            *lock(&self.peer) = None;
+            *lock(&self.seen) = None;
         }
-        let mut peer = self.look_up(agent).await.map_err(|error| {
+        let mut sighting = self.look(agent).await.map_err(|error| {
             tracing::debug!(%error, "the peer is not identified");
             Refusal::PeerUnidentified
         })?;
         // Looking a package up takes a while: only where a rule asks for it.
-        let names_package =
-            |peers: &Peers| matches!(peers, Peers::Listed(rules) if rules.iter().any(|rule| rule.package.is_some()));
-        if agent.rules().resources.values().any(|resource| names_package(&resource.peers)) {
+        if agent.snapshot().names_packages && sighting.peer().package.is_none() {
+            let mut peer = Peer::clone(sighting.peer());
             agent.fill_package(&mut peer).await;
+            sighting.set_package(peer.package);
         }
-        *lock(&self.peer) = Some(peer.clone());
+        let peer = Arc::clone(sighting.peer());
+        *lock(&self.seen) = Some(sighting);
         Ok(peer)
     }
 
-    async fn look_up(&self, agent: &Arc<Agent>) -> Result<Peer, LookupError> {
+    /// One who was here a moment ago is told at once; everybody else where a look may take its time.
+    async fn look(&self, agent: &Arc<Agent>) -> Result<Sighting, LookupError> {
+        if let Side::Socket { connected } = self.side
+            && let Some(sighting) = agent.lookup.seen_unix(connected)
+        {
+            return Ok(sighting);
+        }
         let (lookup, shared, side) = (Arc::clone(&agent.lookup), Arc::clone(&self.shared), self.side);
         blocking(move || match (side, &shared.stream) {
-            (Side::Tcp { local, remote }, _) => lookup.tcp(local, remote),
-            (Side::Socket { connected }, Stream::Unix(stream)) => lookup.unix_at(stream.as_fd(), connected),
+            (Side::Tcp { local, remote }, _) => lookup.sight_tcp(local, remote),
+            (Side::Socket { connected }, Stream::Unix(stream)) => lookup.sight_unix(stream.as_fd(), connected),
             (Side::Socket { .. }, Stream::Tcp(_)) => Err(LookupError::Unknown("a TCP stream on the socket".to_owned())),
         })
         .await
         .unwrap_or_else(|| Err(LookupError::Unknown("the lookup ended unexpectedly".to_owned())))
     }
 
-    /// Whether the peer is still the same process running the same program, and still the one on this connection.
+    /// Whether this peer, told by [`Self::peer`], is still the same process running the same program, and still the one
+    /// on this connection.
     pub(crate) async fn still_same(&self, agent: &Arc<Agent>, peer: &Peer) -> bool {
-        let (lookup, side, peer) = (Arc::clone(&agent.lookup), self.side, peer.clone());
-        blocking(move || match side {
-            Side::Socket { .. } => lookup.recheck(&peer),
-            Side::Tcp { local, remote } => lookup.recheck_tcp(&peer, local, remote),
-        })
-        .await
-        .unwrap_or(false)
+        let known = lock(&self.seen).clone();
+        match known {
+            Some(sighting) if **sighting.peer() == *peer => self.is_same(agent, &sighting).await,
+            _ => false,
+        }
+    }
+
+    /// A cheap look first, a full one where that is not enough.
+    async fn is_same(&self, agent: &Arc<Agent>, sighting: &Sighting) -> bool {
+        if agent.lookup.is_unchanged(sighting) {
+            return true;
+        }
+        let (lookup, sighting) = (Arc::clone(&agent.lookup), sighting.clone());
+        let tcp = match self.side {
+            Side::Socket { .. } => None,
+            Side::Tcp { local, remote } => Some((local, remote)),
+        };
+        let again = blocking(move || lookup.look_again(&sighting, tcp)).await.flatten();
+        let same = again.is_some();
+        if same {
+            *lock(&self.seen) = again;
+        }
+        same
     }
 
     /// Who was or is on the other end, for a line in the log: what is known already, or a short look.
     pub(crate) async fn who(&self, agent: &Arc<Agent>) -> String {
-        let known = lock(&self.peer).clone();
-        let peer = match known {
-            Some(peer) => Some(peer),
-            None => tokio::time::timeout(SHORT_LOOK, self.look_up(agent)).await.ok().and_then(Result::ok),
+        let known = lock(&self.seen).clone();
+        let sighting = match known {
+            Some(sighting) => Some(sighting),
+            None => tokio::time::timeout(SHORT_LOOK, self.look(agent)).await.ok().and_then(Result::ok),
         };
-        peer.map_or_else(|| "unidentified".to_owned(), |peer| shown(peer.program.as_ref(), &peer))
+        sighting.map_or_else(
+            || "unidentified".to_owned(),
+            |sighting| shown(sighting.peer().program.as_ref(), sighting.peer()),
+        )
     }
 }
 

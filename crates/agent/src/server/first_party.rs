@@ -26,10 +26,9 @@ use broker::{
 };
 use futures_util::StreamExt as _;
 use localapi::{
-    AccountStatus, AgentStatus, Code, GrantInfo, KeychainStatus, OpenRequest, Opened, ProfileStatus, RequestAnswer,
-    RequestInfo, ResourceInfo, SignInRequest, Status,
+    AccountStatus, AgentStatus, Code, EffectiveProfile, GrantInfo, KeychainStatus, OpenRequest, Opened, ProfileStatus,
+    ProfileValue, RequestAnswer, RequestInfo, ResourceInfo, SignInRequest, Status,
 };
-use serde_json::json as value;
 use std::{
     convert::Infallible,
     sync::{Arc, atomic::Ordering},
@@ -63,7 +62,7 @@ fn number(pairs: &[(String, String)], name: &str) -> Result<Option<u64>, ApiErro
     text.map(|t| t.parse().map_err(|_| bad())).transpose()
 }
 
-fn account(rules: &Rules, name: &str) -> Result<Account, ApiError> {
+fn account(rules: &Rules, name: &str) -> Result<Arc<Account>, ApiError> {
     let found = name.parse::<AccountName>().ok().and_then(|name| rules.accounts.get(&name).cloned());
     found.ok_or_else(|| broker::Refusal::AccountUnknown(crate::trip::cut(name)).into())
 }
@@ -176,7 +175,7 @@ pub(super) async fn accounts(State(agent): App) -> Answer {
 }
 
 /// `GET /v1/resources`: what is configured, and what the asking program would get now.
-pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Peer>) -> Answer {
+pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Arc<Peer>>) -> Answer {
     let snapshot = agent.snapshot();
     let rules = &snapshot.rules;
     let grants = peer.program.as_ref().map(|p| agent.store.grants_of(&p.key())).unwrap_or_default();
@@ -301,7 +300,7 @@ pub(super) async fn answer_request(
     State(agent): App,
     Segment(id): Segment,
     Extension(connection): Extension<Connection>,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<Arc<Peer>>,
     request: Request<Body>,
 ) -> Answer {
     let answer: RequestAnswer = guard::json(request).await?;
@@ -465,12 +464,12 @@ pub(super) async fn verify_audit(State(agent): App) -> Answer {
 /// `GET /v1/profile`.
 pub(super) async fn profile(State(agent): App) -> Answer {
     let snapshot = agent.snapshot();
-    let values: serde_json::Map<String, serde_json::Value> = snapshot
+    let values = snapshot
         .values
         .iter()
-        .map(|(key, v)| (key.clone(), value!({"value": v.json, "origin": snapshot.origin(key)})))
+        .map(|(key, v)| (key.clone(), ProfileValue { value: v.json.clone(), origin: snapshot.origin(key) }))
         .collect();
-    ok(&value!({"values": values, "diagnostics": snapshot.diagnostics}))
+    ok(&EffectiveProfile { values, diagnostics: snapshot.diagnostics.clone() })
 }
 
 /// Counts an attached desktop for as long as it listens.
@@ -482,11 +481,12 @@ impl Drop for Attached {
     }
 }
 
-/// `GET /v1/events` (server-sent events): `requests`, `accounts`, `grants`, `profile`, `audit` when one changed.
+/// `GET /v1/events` (server-sent events): `requests`, `accounts`, `grants`, `profile` when one changed, `lagged` when
+/// some were missed.
 pub(super) async fn events(
     State(agent): App,
     Extension(connection): Extension<Connection>,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<Arc<Peer>>,
 ) -> Response<Body> {
     let desktop =
         peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()));
@@ -515,7 +515,7 @@ fn futures_stream(
 }
 
 /// `POST /v1/open`: a one-time address of one of our pages.
-pub(super) async fn open(State(agent): App, Extension(peer): Extension<Peer>, request: Request<Body>) -> Answer {
+pub(super) async fn open(State(agent): App, Extension(peer): Extension<Arc<Peer>>, request: Request<Body>) -> Answer {
     let asked: OpenRequest = guard::json(request).await?;
     let path = match asked.page.as_str() {
         "home" => "/".to_owned(),

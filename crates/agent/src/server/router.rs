@@ -5,7 +5,7 @@ use super::{
     connection::Connection,
     first_party as own, guard, token,
 };
-use crate::{agent::Agent, pages};
+use crate::{agent::Agent, doctor, pages};
 use axum::{
     Extension, Router,
     body::Body,
@@ -36,6 +36,7 @@ pub(crate) fn router(agent: &Arc<Agent>) -> Router {
         .route("/v1/audit", get(own::audit))
         .route("/v1/audit/verify", get(own::verify_audit))
         .route("/v1/profile", get(own::profile))
+        .route("/v1/doctor", get(doctor::doctor))
         .route("/v1/events", get(own::events))
         .route("/v1/open", post(own::open))
         .layer(middleware::from_fn_with_state(Arc::clone(agent), first_party_only));

@@ -19,7 +19,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
     response::IntoResponse,
 };
-use broker::{Program, ProgramKey, Refusal, ScopeSet, Span, TokenKind, consent::Anchor, trip};
+use broker::{Peer, Program, ProgramKey, Refusal, ScopeSet, Span, TokenKind, consent::Anchor, trip};
 use localapi::{
     ACCESS_TOKEN_TYPE, Code, GrantInfo, ID_TOKEN_TYPE, JWT_TYPE, SessionInfo, TokenAnswer, TokenRequest, WireToken,
 };
@@ -196,7 +196,7 @@ pub(super) async fn session(
     Extension(connection): Extension<Connection>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let mut peer = connection.peer(&agent).await?;
+    let mut peer = Peer::clone(&*connection.peer(&agent).await?);
     agent.fill_package(&mut peer).await;
     let program = peer.program.as_ref().ok_or(Refusal::PeerUnidentified)?;
     let session = shown_session(&agent, &headers, program)?;

@@ -14,7 +14,6 @@ pub(crate) use audit::{AuditEntry, AuditQuery};
 pub(crate) use sessions::Session;
 pub(crate) use sign_ins::{Person, Standing};
 
-use broker::Grant;
 use rusqlite::{Connection, OpenFlags, params};
 use std::{
     path::{Path, PathBuf},
@@ -51,7 +50,7 @@ pub enum StoreError {
 /// The open database, with what the token path needs kept in memory.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
-    grants: Mutex<Vec<Grant>>,
+    grants: Mutex<grants::Grants>,
     head: Mutex<audit::Head>,
     lines: tokio::sync::watch::Sender<i64>,
     /// Eight hexadecimal digits, fixed per installation: the tail of cookie names.
@@ -83,6 +82,8 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
+        // The token path touches the newest page of the log; what else is read goes through connections of its own.
+        connection.pragma_update(None, "cache_size", -256)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         migrate(&mut connection, mark, &fresh_installation)?;
         let installation = meta(&connection, "installation")?.unwrap_or(fresh_installation);

@@ -1,5 +1,5 @@
 use super::*;
-use broker::{Choice, GrantId, ProgramKey, Timestamp};
+use broker::{Choice, Grant, GrantId, ProgramKey, Timestamp};
 
 fn open(dir: &Path, test: bool) -> Store {
     Store::open(&dir.join("daypass.db"), test, "0a1b2c3d".into()).unwrap()

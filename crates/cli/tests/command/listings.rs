@@ -52,7 +52,11 @@ fn grant(id: &str, until: &Value) -> Value {
 }
 
 fn agent() -> Home {
-    Home::with(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+    agent_with(json!([]))
+}
+
+fn agent_with(resources: Value) -> Home {
+    Home::with(move |asked| match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/v1/requests") => ok(json!([question("c17"), question("c18"), question("d1")])),
         ("POST", _) => {
             let mut answered = question("c17");
@@ -61,6 +65,7 @@ fn agent() -> Home {
         }
         ("GET", "/v1/grants") => ok(json!([grant("g1", &Value::Null), grant("g2", &json!("2099-01-01T00:00:00Z"))])),
         ("DELETE", _) => Reply::Nothing,
+        ("GET", "/v1/resources") => ok(resources.clone()),
         _ => ok(json!([])),
     })
 }
@@ -92,7 +97,14 @@ fn listings_have_words_and_json() {
 
 #[test]
 fn an_answer_names_the_digest_of_what_was_shown() {
-    let home = agent();
+    let resource = |name: &str, audience: &str| {
+        json!({"name": name, "account": "corp", "token": "access", "audience": audience, "scope": "payments.read",
+            "allowed_scope": "payments.read", "consent": "ask", "sensitive": false, "access": "question", "origin": "user"})
+    };
+    let home = agent_with(json!([
+        resource("api", "https://api.example.com"),
+        resource("payments", "https://pay.example.com")
+    ]));
     for (arguments, path, body) in [
         (&["approve", "c17"][..], "/v1/requests/c17", json!({"choice": "once", "digest": "d-c17"})),
         (&["approve", "d", "--for", "today"], "/v1/requests/d1", json!({"choice": "today", "digest": "d-d1"})),
@@ -100,7 +112,7 @@ fn an_answer_names_the_digest_of_what_was_shown() {
     ] {
         let ended = home.run(arguments);
         ended.answered("");
-        for shown in ["/usr/bin/git", "payments.read", "corp", "2099-01-01"] {
+        for shown in ["/usr/bin/git", "payments.read", "corp", "2099-01-01", "audience    https://pay.example.com\n"] {
             assert!(ended.err.contains(shown), "{}", ended.err);
         }
         let asked = home.seen().pop().unwrap();
@@ -118,8 +130,9 @@ fn what_cannot_be_answered_is_not() {
     assert_eq!(ended.code, Some(2));
     assert!(ended.err.contains("choose one of: once, today"), "{}", ended.err);
     assert!(home.seen().iter().all(|asked| asked.method == "GET"));
-    let home = Home::with(|asked| match asked.method.as_str() {
-        "GET" => ok(json!([question("c17")])),
+    let home = Home::with(|asked| match asked.line().as_str() {
+        "GET /v1/requests" => ok(json!([question("c17")])),
+        "GET /v1/resources" => ok(json!([])),
         _ => refusal(Code::ConsentUnavailable),
     });
     assert_eq!(home.run(&["approve", "c17"]).code, Some(5));

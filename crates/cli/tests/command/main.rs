@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
+mod doctor;
 mod errors;
 mod fake;
 mod listings;

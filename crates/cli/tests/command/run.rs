@@ -1,7 +1,8 @@
 //! `daypass run`.
 
-use crate::fake::{CANARY, Home, end, ok, refusal, token_answer};
+use crate::fake::{CANARY, Home, Reply, end, ok, refusal, token_answer};
 use localapi::Code;
+use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt;
 
 fn home() -> Home {
@@ -65,4 +66,44 @@ fn arguments_of_the_command_need_not_be_utf_8() {
     let mut command = home.daypass(&["run", "a", "--", "sh", "-c", "printf %s \"$1\" | wc -c", "sh"]);
     let ended = end(command.arg(OsStr::from_bytes(b"\xff\xfe\xfd")));
     assert_eq!((ended.code, ended.out.trim()), (Some(0), "3"));
+}
+
+fn resource(name: &str, access: &str) -> Value {
+    json!({"name": name, "account": "corp", "token": "access", "audience": format!("https://{name}.example.com"), "scope": "a",
+        "allowed_scope": "a", "consent": "ask", "sensitive": false, "access": access, "origin": "user"})
+}
+
+/// An agent that asks about every resource but `ready`, and parks the questions.
+fn asking() -> Home {
+    Home::with(|asked| match (asked.line().as_str(), asked.body["resource"].as_str()) {
+        ("GET /v1/resources", _) => {
+            ok(json!([resource("ready", "token"), resource("one", "question"), resource("two", "question")]))
+        }
+        (_, Some("ready")) => ok(token_answer("ready")),
+        (_, Some(name)) if name.contains("one") || name.contains("two") => Reply::Json(
+            401,
+            json!({"error": "consent_required", "code": "consent_required", "consent_id": format!("c-{name}"),
+                "error_description": "waiting for consent"}),
+        ),
+        _ => refusal(Code::ResourceUnknown),
+    })
+}
+
+#[test]
+fn what_fails_without_a_question_fails_before_one_is_opened() {
+    let home = asking();
+    home.run(&["run", "one", "https://two.example.com=X", "unknown", "--", "true"]).failed(10, "resource_unknown");
+    assert_eq!(home.seen_lines(), ["GET /v1/resources", "POST /v1/token"]);
+    assert_eq!(home.seen()[1].body["resource"], "unknown");
+}
+
+#[test]
+fn every_parked_question_is_told() {
+    let home = asking();
+    let ended = home.run(&["run", "ready", "one", "two", "--", "true"]);
+    ended.failed(6, "waiting for consent (consent_required)");
+    for part in ["daypass approve c-one", "daypass approve c-two"] {
+        assert!(ended.err.contains(part), "{}", ended.err);
+    }
+    assert_eq!(ended.err.matches("hint: ").count(), 2, "{}", ended.err);
 }

@@ -66,3 +66,32 @@ fn an_empty_program_name_changes_nothing() {
     let ended = end(Home::new().daypass(&["--version"]).arg0(""));
     ended.answered(&format!("daypass {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn bash_completes_what_the_definition_knows() {
+    let home = Home::new();
+    let daypass = env!("CARGO_BIN_EXE_daypass");
+    for (words, expected) in [
+        ("daypass tok", "token"),
+        ("daypass grants rev", "revoke"),
+        ("daypass token payments --form", "--format"),
+        ("daypass token payments --format js", "json"),
+        ("daypass approve x --for to", "today"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let script = format!(
+            "source <({daypass} completions bash)\nCOMP_WORDS=({}); COMP_CWORD={}\n_daypass daypass {} {}\necho \"${{COMPREPLY[@]}}\"",
+            words.join(" "),
+            words.len() - 1,
+            words[words.len() - 1],
+            words[words.len() - 2],
+        );
+        let mut command = home.command("bash");
+        end(command.args(["--norc", "-c", &script])).answered(&format!("{expected}\n"));
+    }
+    for shell in ["bash", "fish", "powershell", "zsh"] {
+        let ended = home.run(&["completions", shell]);
+        assert!(ended.code == Some(0) && ended.out.contains("daypass") && ended.err.is_empty(), "{shell}");
+    }
+    home.run(&["completions", "tcsh"]).failed(2, "invalid value 'tcsh'");
+}

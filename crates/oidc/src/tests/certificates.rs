@@ -1,5 +1,5 @@
-//! A root, two certificates for the address 127.0.0.1 and their key, made for these tests and used nowhere else; DER in
-//! base64. The first is valid until 2126, the second was until 2001.
+//! A root, certificates for the address 127.0.0.1 and their key, made for these tests and used nowhere else; DER in base64.
+//! The first is valid until 2126, the second was until 2001.
 
 /// The root.
 pub(crate) const ROOT: &str = concat!(
@@ -31,7 +31,18 @@ pub(crate) const EXPIRED: &str = concat!(
     "GMCxrClREoyIvaYIqRC+7IMw",
 );
 
-/// The private key of both, PKCS#8.
+/// Its own issuer, valid until 2126, as `openssl req -x509` makes them.
+pub(crate) const SELF_ISSUED: &str = concat!(
+    "MIIBzDCCAXKgAwIBAgIUBh/zzafU8HPMNBAoDMiP6mSz9tswCgYIKoZIzj0EAwIwMjEVMBMGA1UECgwMRXhhbXBsZSBDb3JwMRkw",
+    "FwYDVQQDDBBpbnNwZWN0aW5nIHByb3h5MCAXDTI2MTEyMzAyMzQxMloYDzIxMjYxMDMwMDIzNDEyWjAyMRUwEwYDVQQKDAxFeGFt",
+    "cGxlIENvcnAxGTAXBgNVBAMMEGluc3BlY3RpbmcgcHJveHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAToF5iG6fCa/EQvY327",
+    "nmzCQTCSSvo4TEGwxmZ05D4kcBylhasYuxk18se0PoexDRoUmVPR58RGYyMn5h8XtDKjo2QwYjAdBgNVHQ4EFgQUoSHKPkWCCrzG",
+    "OWHA+6P2l4TqyFcwHwYDVR0jBBgwFoAUoSHKPkWCCrzGOWHA+6P2l4TqyFcwDwYDVR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/",
+    "AAABMAoGCCqGSM49BAMCA0gAMEUCIQDb+O1XSebWx/2YhbpLJA08RU9q7dPOoZT9sNCa4wT/ygIgDAtcV9AtGaLsCTnlTnBppuwp",
+    "43qZublAL0jZ4Ch5a4g=",
+);
+
+/// The private key of all three, PKCS#8.
 pub(crate) const KEY: &str = concat!(
     "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgE8hbMqyFRjiJljvh2dip2uuNIAUg6NbFmqq1H3FT8+WhRANCAATo",
     "F5iG6fCa/EQvY327nmzCQTCSSvo4TEGwxmZ05D4kcBylhasYuxk18se0PoexDRoUmVPR58RGYyMn5h8XtDKj",

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-struct Fixed;
+pub(crate) struct Fixed;
 
 impl Clock for Fixed {
     fn now(&self) -> Timestamp {
@@ -30,7 +30,7 @@ impl Entropy for Fixed {
 }
 
 /// An issuer that answers two connections over TLS with this certificate, at this host name; its address.
-fn issuer(certificate: &str, host: &str) -> Issuer {
+pub(crate) fn issuer(certificate: &str, host: &str) -> Issuer {
     let decode = |text: &str| STANDARD.decode(text).unwrap();
     let key = PrivateKeyDer::try_from(decode(der::KEY)).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -63,7 +63,7 @@ fn issuer(certificate: &str, host: &str) -> Issuer {
     base.parse().unwrap()
 }
 
-fn client(trusts_root: bool) -> Client {
+pub(crate) fn client(trusts_root: bool) -> Client {
     let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", der::ROOT);
     let extra_roots_pem = if trusts_root { vec![pem.into_bytes()] } else { Vec::new() };
     Client::new(&Options { extra_roots_pem, ..Options::default() }, Arc::new(Fixed), Arc::new(Fixed)).unwrap()

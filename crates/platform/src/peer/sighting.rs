@@ -27,7 +27,7 @@ use std::{
 /// How long what was found by a look at every process holds, as far as processes are concerned that were there then.
 const FULL_LOOK_LASTS: Duration = Duration::from_secs(1);
 /// The most new processes that are looked at one by one.
-const MOST_NEW: u32 = 64;
+const MOST_NEW: u32 = 128;
 /// How long a sighting on one connection serves the next connection of the same process.
 const SERVES_NEXT: Duration = Duration::from_secs(10);
 /// Most sightings kept for a next connection.
