@@ -16,7 +16,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use platform::peer::{FirstParty, Lookup};
+    use platform::peer::{Effort, FirstParty, Lookup};
     use std::{
         io::Read as _,
         net::{TcpListener, TcpStream},
@@ -52,7 +52,7 @@ mod linux {
         measure("unix", || assert!(lookup.unix(served.as_fd()).is_ok()));
         measure("unix, uid only", || assert!(lookup.uid_of_unix(served.as_fd()).is_ok()));
         measure("recheck", || assert!(lookup.recheck(&peer)));
-        let sighting = lookup.sight_unix(served.as_fd(), Some(peer.instance)).unwrap();
+        let sighting = lookup.sight_unix(served.as_fd(), Some(peer.instance), Effort::Full).unwrap();
         measure("unchanged", || assert!(lookup.is_unchanged(&sighting)));
         measure("instance", || assert!(lookup.instance_of(peer.instance.pid).is_some()));
         measure("seen", || assert!(lookup.seen_unix(Some(peer.instance)).is_some()));
@@ -62,6 +62,8 @@ mod linux {
         let peer = lookup.unix(served.as_fd()).unwrap();
         assert!(peer.first_party && peer.subject.pid == std::process::id());
         measure("unix, daypass and its parent", || assert!(lookup.unix(served.as_fd()).is_ok()));
+        let quick = || lookup.sight_unix(served.as_fd(), Some(peer.instance), Effort::Quick);
+        measure("quick, daypass and its parent", || assert!(quick().is_ok()));
         drop(served);
         child.wait().unwrap();
 
@@ -75,7 +77,7 @@ mod linux {
         let mut full = 0;
         measure("tcp, unchanged", || {
             if !lookup.is_unchanged(&sighting) {
-                assert!(lookup.look_again(&sighting, Some((local, remote))));
+                assert!(lookup.look_again(&sighting, Some((local, remote)), Effort::Full).is_some());
                 full += 1;
             }
         });

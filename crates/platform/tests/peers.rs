@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use broker::{Peer, Program};
-use platform::peer::{FirstParty, Lookup, LookupError};
+use platform::peer::{Effort, FirstParty, Lookup, LookupError};
 use std::{
     ffi::OsStr,
     io::{Read as _, Write as _},
@@ -706,22 +706,28 @@ fn a_cheap_look_sees_what_changed() {
         let child = room.start(command);
         let stream = room.accept();
         let connected = room.lookup.instance_of(child.0.id());
-        let sighting = room.lookup.sight_unix(stream.as_fd(), connected).unwrap();
+        let sighting = room.lookup.sight_unix(stream.as_fd(), connected, Effort::Full).unwrap();
         assert!(room.lookup.is_unchanged(&sighting), "{sighting:?}");
-        assert!(room.lookup.look_again(&sighting, None).is_some_and(|again| room.lookup.is_unchanged(&again)));
+        assert!(
+            room.lookup.look_again(&sighting, None, Effort::Full).is_some_and(|again| room.lookup.is_unchanged(&again))
+        );
         assert!(room.lookup.seen_unix(connected).is_some_and(|seen| seen.peer() == sighting.peer()));
         (child, stream, sighting)
     };
     let changed = |what: &str, sighting: &platform::peer::Sighting| {
         until(what, || !room.lookup.is_unchanged(sighting));
-        assert!(room.lookup.look_again(sighting, None).is_none(), "{what}");
+        assert!(room.lookup.look_again(sighting, None, Effort::Full).is_none(), "{what}");
         assert!(room.lookup.seen_unix(Some(sighting.peer().instance)).is_none(), "{what}");
     };
 
-    let text = format!("$^F = 20; {DIAL}<STDIN>; exec {{$ENV{{OTHER}}}} 'exec', '-e', '<STDIN>'");
-    let (mut child, _stream, sighting) = sight(perl(&exec, &text).env("OTHER", &other));
-    writeln!(child.0.stdin.as_mut().unwrap()).unwrap();
-    changed("it runs another program", &sighting);
+    std::fs::hard_link(&exec, room.path("link")).unwrap();
+    settle();
+    for other in [&other, &room.path("link")] {
+        let text = format!("$^F = 20; {DIAL}<STDIN>; exec {{$ENV{{OTHER}}}} 'exec', '-e', '<STDIN>'");
+        let (mut child, _stream, sighting) = sight(perl(&exec, &text).env("OTHER", other));
+        writeln!(child.0.stdin.as_mut().unwrap()).unwrap();
+        changed("it runs another program, or the same by another name", &sighting);
+    }
 
     let (_child, _stream, sighting) = sight(&mut perl(&replaced, &format!("{DIAL}{WAIT}")));
     std::fs::copy(&replaced, room.path("copy")).unwrap();
@@ -734,6 +740,19 @@ fn a_cheap_look_sees_what_changed() {
 
     let (_child, _stream, sighting) = sight(Command::new("python3").arg(&tool));
     assert!(matches!(sighting.peer().program, Some(Program::Script { .. })));
+    std::os::unix::fs::symlink(&tool, room.path("current.py")).unwrap();
+    for word in [Path::new("./tool.py"), Path::new("tool.py"), &room.path("current.py")] {
+        // After a turned link or from another directory the same words mean another script.
+        let child = room.start(Command::new("python3").arg(word));
+        let stream = room.accept();
+        let connected = room.lookup.instance_of(child.0.id());
+        for effort in [Effort::Quick, Effort::Full] {
+            let sighting = room.lookup.sight_unix(stream.as_fd(), connected, effort).unwrap();
+            assert_eq!(script_of(sighting.peer()).1, tool, "{}", word.display());
+            assert!(!room.lookup.is_unchanged(&sighting), "{}", word.display());
+            assert!(room.lookup.look_again(&sighting, None, effort).is_some());
+        }
+    }
     std::fs::write(&tool, "# another\n").unwrap();
     changed("its script was rewritten", &sighting);
 }
@@ -744,11 +763,11 @@ fn a_file_that_changed_just_now_gets_no_cheap_look() {
     let tool = room.copy_perl("tool");
     let child = room.start(&mut perl(&tool, &format!("{DIAL}{WAIT}")));
     let stream = room.accept();
-    let sighting = room.lookup.sight_unix(stream.as_fd(), room.lookup.instance_of(child.0.id())).unwrap();
+    let sighting = room.lookup.sight_unix(stream.as_fd(), room.lookup.instance_of(child.0.id()), Effort::Full).unwrap();
     assert!(!room.lookup.is_unchanged(&sighting));
-    let mut again = room.lookup.look_again(&sighting, None).expect("it is the same");
+    let mut again = room.lookup.look_again(&sighting, None, Effort::Full).expect("it is the same");
     until("the file is settled", || {
-        again = room.lookup.look_again(&again, None).expect("it is the same");
+        again = room.lookup.look_again(&again, None, Effort::Full).expect("it is the same");
         room.lookup.is_unchanged(&again)
     });
 }
@@ -774,7 +793,7 @@ fn a_cheap_look_over_tcp_sees_a_second_holder() {
         writeln!(child.0.stdin.as_mut().unwrap(), "{order}").unwrap();
         assert_eq!(said.recv_timeout(PATIENCE).unwrap(), answer);
         assert!(!room.lookup.is_unchanged(&sighting), "{order}");
-        assert!(room.lookup.look_again(&sighting, Some((local, remote))).is_none(), "{order}");
+        assert!(room.lookup.look_again(&sighting, Some((local, remote)), Effort::Full).is_none(), "{order}");
         let _ = bystander.0.kill();
         if order == "fork" {
             // The child would outlive this test.
@@ -788,6 +807,6 @@ fn a_cheap_look_over_tcp_sees_a_second_holder() {
     let sighting = room.lookup.sight_tcp(local, remote).unwrap();
     thread::sleep(Duration::from_millis(1100));
     assert!(!room.lookup.is_unchanged(&sighting));
-    let again = room.lookup.look_again(&sighting, Some((local, remote))).expect("it is the same");
+    let again = room.lookup.look_again(&sighting, Some((local, remote)), Effort::Full).expect("it is the same");
     assert!(room.lookup.is_unchanged(&again));
 }

@@ -3,7 +3,7 @@
 use super::front::Refused;
 use crate::{agent::Agent, store::lock, trip::shown};
 use broker::{Peer, ProcessInstance, Refusal};
-use platform::peer::{LookupError, Sighting};
+use platform::peer::{Effort, LookupError, Sighting};
 use std::{
     io,
     net::SocketAddr,
@@ -231,17 +231,20 @@ impl Connection {
         Ok(peer)
     }
 
-    /// One who was here a moment ago is told at once; everybody else where a look may take its time.
+    /// At once where the kernel can tell by itself; otherwise where a look may take its time.
     async fn look(&self, agent: &Arc<Agent>) -> Result<Sighting, LookupError> {
-        if let Side::Socket { connected } = self.side
-            && let Some(sighting) = agent.lookup.seen_unix(connected)
-        {
-            return Ok(sighting);
+        if let (Side::Socket { connected }, Stream::Unix(stream)) = (self.side, &self.shared.stream) {
+            let at_once = || agent.lookup.sight_unix(stream.as_fd(), connected, Effort::Quick).ok();
+            if let Some(sighting) = agent.lookup.seen_unix(connected).or_else(at_once) {
+                return Ok(sighting);
+            }
         }
         let (lookup, shared, side) = (Arc::clone(&agent.lookup), Arc::clone(&self.shared), self.side);
         blocking(move || match (side, &shared.stream) {
             (Side::Tcp { local, remote }, _) => lookup.sight_tcp(local, remote),
-            (Side::Socket { connected }, Stream::Unix(stream)) => lookup.sight_unix(stream.as_fd(), connected),
+            (Side::Socket { connected }, Stream::Unix(stream)) => {
+                lookup.sight_unix(stream.as_fd(), connected, Effort::Full)
+            }
             (Side::Socket { .. }, Stream::Tcp(_)) => Err(LookupError::Unknown("a TCP stream on the socket".to_owned())),
         })
         .await
@@ -268,7 +271,10 @@ impl Connection {
             Side::Socket { .. } => None,
             Side::Tcp { local, remote } => Some((local, remote)),
         };
-        let again = blocking(move || lookup.look_again(&sighting, tcp)).await.flatten();
+        let again = match lookup.look_again(&sighting, tcp, Effort::Quick) {
+            Some(again) => Some(again),
+            None => blocking(move || lookup.look_again(&sighting, tcp, Effort::Full)).await.flatten(),
+        };
         let same = again.is_some();
         if same {
             *lock(&self.seen) = again;

@@ -89,12 +89,15 @@ impl Serving {
         let _ = stream.set_nodelay(true);
         let serving = self.clone();
         self.track(Shared::new(Stream::Tcp(stream)), move |shared| async move {
-            // The uid first: another user's connection is closed without a byte. One question to the kernel, no wait.
-            match serving.agent.lookup.uid_of_tcp(local, remote) {
-                Ok((uid, _)) if uid == serving.agent.uid => {
+            // The uid first: another user's connection is closed without a byte. Whoever floods us waits for the kernel
+            // where nobody else does.
+            let lookup = Arc::clone(&serving.agent.lookup);
+            let uid = tokio::task::spawn_blocking(move || lookup.uid_of_tcp(local, remote)).await;
+            match uid {
+                Ok(Ok((uid, _))) if uid == serving.agent.uid => {
                     serving.serve(shared, Side::Tcp { local, remote }).await;
                 }
-                Ok((uid, _)) => serving.turn_away(uid),
+                Ok(Ok((uid, _))) => serving.turn_away(uid),
                 // Gone before it was looked at, most likely.
                 _ => tracing::debug!("a connection whose user cannot be told was closed"),
             }

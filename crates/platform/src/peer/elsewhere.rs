@@ -28,6 +28,15 @@ impl Sighting {
     }
 }
 
+/// How much a look may take upon itself; nothing helps on this system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// At once.
+    Quick,
+    /// Whatever it takes.
+    Full,
+}
+
 fn unsupported() -> LookupError {
     LookupError::Unknown("peers cannot be told on this system yet".to_owned())
 }
@@ -66,6 +75,7 @@ impl Lookup {
         &self,
         _: std::os::fd::BorrowedFd<'_>,
         _: Option<broker::ProcessInstance>,
+        _: Effort,
     ) -> Result<Sighting, LookupError> {
         Err(unsupported())
     }
@@ -86,7 +96,7 @@ impl Lookup {
     }
 
     /// Always `None` on this system.
-    pub fn look_again(&self, _: &Sighting, _: Option<(SocketAddr, SocketAddr)>) -> Option<Sighting> {
+    pub fn look_again(&self, _: &Sighting, _: Option<(SocketAddr, SocketAddr)>, _: Effort) -> Option<Sighting> {
         None
     }
 

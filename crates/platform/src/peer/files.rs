@@ -7,7 +7,10 @@
 
 use broker::FileIdentity;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, Stat, fstat, fstatfs, statat},
+    fs::{
+        AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, Statx, StatxFlags, StatxTimestamp, fstat, fstatfs, makedev,
+        openat2, statat, statx,
+    },
     io::Errno,
 };
 use sha2::{Digest as _, Sha256};
@@ -39,7 +42,59 @@ pub(super) struct State {
     pub(super) mode: u32,
 }
 
+/// How much a look may take upon itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Only what the kernel answers by itself and at once: no file is read, no file system is waited for. What cannot be
+    /// told this way is an error.
+    Quick,
+    /// Whatever it takes.
+    Full,
+}
+
+impl Effort {
+    /// Attributes as the kernel knows them, or as the file system does.
+    fn flags(self) -> AtFlags {
+        match self {
+            Self::Quick => AtFlags::STATX_DONT_SYNC,
+            Self::Full => AtFlags::STATX_SYNC_AS_STAT,
+        }
+    }
+}
+
 impl State {
+    /// The state of the file a link of procfs leads to.
+    pub(super) fn behind(directory: impl AsFd, link: &str, effort: Effort) -> Result<Self, Errno> {
+        statx(directory, link, effort.flags(), StatxFlags::BASIC_STATS).map(|facts| Self::from_statx(&facts))
+    }
+
+    /// The state of an open file.
+    pub(super) fn of_open(fd: impl AsFd, effort: Effort) -> Result<Self, Errno> {
+        let flags = effort.flags() | AtFlags::EMPTY_PATH;
+        statx(fd, c"", flags, StatxFlags::BASIC_STATS).map(|facts| Self::from_statx(&facts))
+    }
+
+    /// The state of the file at this path, the last component not followed.
+    pub(super) fn at(path: &Path, effort: Effort) -> Result<Self, Errno> {
+        if effort == Effort::Full {
+            return statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Self::new(&stat));
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Self::of_open(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)?, effort)
+    }
+
+    fn from_statx(facts: &Statx) -> Self {
+        let time = |time: &StatxTimestamp| (time.tv_sec, i64::from(time.tv_nsec));
+        Self {
+            device: makedev(facts.stx_dev_major, facts.stx_dev_minor),
+            inode: facts.stx_ino,
+            size: facts.stx_size,
+            modified: time(&facts.stx_mtime),
+            changed: time(&facts.stx_ctime),
+            mode: u32::from(facts.stx_mode),
+        }
+    }
+
     // The fields of `stat` differ in width and sign between architectures; all of them fit here.
     #[allow(clippy::cast_lossless, clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::unnecessary_cast)]
     pub(super) fn new(stat: &Stat) -> Self {
@@ -75,25 +130,38 @@ impl State {
 /// Digests by the state of the file.
 #[derive(Debug, Default)]
 pub(super) struct Digests {
-    known: Mutex<HashMap<State, [u8; 32]>>,
+    known: Mutex<HashMap<State, Known>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    digest: [u8; 32],
+    /// Whether its file system answers for its files by itself, so that what the kernel knows of them is true.
+    local: bool,
 }
 
 impl Digests {
-    /// Whether the digest of a file in this state is remembered: files that change right now are not.
-    pub(super) fn remembers(&self, state: &State) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(state)
+    /// Whether a quick look may go by this state: its digest is remembered (files that change right now are not), and it
+    /// lies on a file system of this machine.
+    pub(super) fn vouches_for(&self, state: &State) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(state).is_some_and(|known| known.local)
     }
 
     /// The digest of the file in this state; `open` is called only when it is not remembered.
     pub(super) fn of(
         &self,
         state: &State,
+        effort: Effort,
         open: impl FnOnce() -> Result<OwnedFd, Errno>,
     ) -> Result<[u8; 32], &'static str> {
-        if let Some(digest) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(state) {
-            return Ok(*digest);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(state).copied();
+        match (known, effort) {
+            (Some(known), _) if known.local || effort == Effort::Full => return Ok(known.digest),
+            (_, Effort::Quick) => return Err("its file has to be read first"),
+            (_, Effort::Full) => {}
         }
         let fd = open().map_err(|_| "its file cannot be read")?;
+        let local = is_local(&fd);
         let (read, digest) = digest_of(fd)?;
         if read != *state {
             return Err("its file changed while it was looked at");
@@ -103,7 +171,7 @@ impl Digests {
             if known.len() >= MOST_REMEMBERED {
                 known.clear();
             }
-            known.insert(*state, digest);
+            known.insert(*state, Known { digest, local });
         }
         Ok(digest)
     }
@@ -150,6 +218,27 @@ fn is_believable(fd: impl AsFd) -> bool {
     fstatfs(fd).is_ok_and(|facts| ![FUSE, PROC].contains(&(facts.f_type as i64)))
 }
 
+/// Whether the file system is one that nobody but this kernel changes: `linux/magic.h` and the file systems' own sources.
+fn is_local(fd: impl AsFd) -> bool {
+    const LOCAL: [i64; 13] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x9123_683e, // btrfs
+        0x0102_1994, // tmpfs
+        0x8584_58f6, // ramfs
+        0x794c_7630, // overlay
+        0xf2f5_2010, // f2fs
+        0x2fc1_2fc1, // zfs
+        0xca45_1a4e, // bcachefs
+        0x7371_7368, // squashfs
+        0xe0f5_e1e2, // erofs
+        0x3153_464a, // jfs
+        0x5265_4973, // reiserfs
+    ];
+    #[allow(clippy::cast_lossless, clippy::unnecessary_cast)]
+    fstatfs(fd).is_ok_and(|facts| LOCAL.contains(&(facts.f_type as i64)))
+}
+
 /// The identity of the file at this path now.
 pub(super) fn identity_of(path: &Path) -> io::Result<FileIdentity> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -188,14 +277,14 @@ mod tests {
         let path = room.path().join("f");
         std::fs::write(&path, "one").unwrap();
         let digests = Digests::default();
-        let first = digests.of(&state(&path), open(path.clone())).unwrap();
+        let first = digests.of(&state(&path), Effort::Full, open(path.clone())).unwrap();
         assert!(digests.known.lock().unwrap().is_empty(), "it changed just now");
         std::fs::write(&path, "two").unwrap();
-        assert_ne!(digests.of(&state(&path), open(path.clone())).unwrap(), first);
+        assert_ne!(digests.of(&state(&path), Effort::Full, open(path.clone())).unwrap(), first);
         let old = Path::new("/usr/bin/env");
         let real = std::fs::canonicalize(old).unwrap();
-        let digest = digests.of(&state(&real), open(real.clone())).unwrap();
-        let again = digests.of(&state(&real), || panic!("it is remembered")).unwrap();
+        let digest = digests.of(&state(&real), Effort::Full, open(real.clone())).unwrap();
+        let again = digests.of(&state(&real), Effort::Full, || panic!("it is remembered")).unwrap();
         assert_eq!(digest, again);
         assert_eq!(identity_of(&real).unwrap().digest, digest);
     }
@@ -206,8 +295,8 @@ mod tests {
         let (a, b) = (room.path().join("a"), room.path().join("b"));
         std::fs::write(&a, "a").unwrap();
         std::fs::write(&b, "b").unwrap();
-        assert!(Digests::default().of(&state(&a), open(b)).is_err());
-        assert!(Digests::default().of(&state(room.path()), open(room.path().to_path_buf())).is_err());
+        assert!(Digests::default().of(&state(&a), Effort::Full, open(b)).is_err());
+        assert!(Digests::default().of(&state(room.path()), Effort::Full, open(room.path().to_path_buf())).is_err());
         assert!(identity_of(Path::new("/proc/self/status")).is_err());
     }
 }

@@ -49,10 +49,35 @@ pub(super) fn is_descriptor_of(process: &Process, name: &str, inode: u64) -> boo
     process.descriptor(name, |link| link == link_text(inode).as_slice())
 }
 
-/// Whether a process of this number is there and has the socket open.
-pub(super) fn holds_too(proc: &Proc, pid: u32, inode: u64) -> bool {
-    let Ok(directory) = proc.directory(pid) else { return false };
-    proc::open_descriptors(&directory).is_ok_and(|descriptors| holds(&descriptors, &link_text(inode)))
+/// What is known of the process with some number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bystander {
+    /// There is none, or not yet.
+    Nobody,
+    /// It does not hold the socket, and got its files before it could be seen.
+    Harmless,
+    /// It holds the socket, or that cannot be told.
+    Holder,
+}
+
+/// Whether another process than `holder` has this number and the socket open. At most `budget` descriptors are looked at;
+/// where that is not enough it cannot be told.
+pub(super) fn bystander(proc: &Proc, holder: &Process, pid: u32, inode: u64, budget: &mut usize) -> Bystander {
+    // Nobody there, or somebody whose files are none of our business and whom the full look would not see either.
+    let is_no = |error: Errno| [Errno::SRCH, Errno::ACCESS, Errno::PERM].contains(&error);
+    let directory = match proc.directory(pid) {
+        Err(Errno::NOENT) => return Bystander::Nobody,
+        other => other,
+    };
+    if holder.has_thread(pid) {
+        return Bystander::Harmless;
+    }
+    let harmless = match directory.and_then(|directory| proc::open_descriptors(&directory)) {
+        Ok(descriptors) => find_within(&descriptors, &link_text(inode), budget).is_none() && *budget > 0,
+        Err(Errno::NOENT) => return Bystander::Nobody,
+        Err(error) => is_no(error),
+    };
+    if harmless { Bystander::Harmless } else { Bystander::Holder }
 }
 
 fn holds(descriptors: &OwnedFd, wanted: &[u8]) -> bool {
@@ -60,10 +85,17 @@ fn holds(descriptors: &OwnedFd, wanted: &[u8]) -> bool {
 }
 
 fn find(descriptors: &OwnedFd, wanted: &[u8]) -> Option<String> {
+    let mut all = usize::MAX;
+    find_within(descriptors, wanted, &mut all)
+}
+
+/// Looks at no more than `budget` descriptors, which it uses up.
+fn find_within(descriptors: &OwnedFd, wanted: &[u8], budget: &mut usize) -> Option<String> {
     let mut room = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(descriptors, &mut room);
     let mut link = [0; 64];
     while let Some(Ok(entry)) = entries.next() {
+        *budget = budget.checked_sub(1)?;
         match readlinkat_raw(descriptors, entry.file_name(), &mut link[..]) {
             Ok(length) if link[..length] == *wanted => return entry.file_name().to_str().ok().map(str::to_owned),
             // The process is gone, and with it everything it held.

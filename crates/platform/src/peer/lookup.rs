@@ -5,7 +5,7 @@
 
 use super::{
     FirstParty, LookupError,
-    files::{Digests, State},
+    files::{Digests, Effort, State},
     first_party::Role,
     holder,
     interpreter::{self, Family, Kind, Runs},
@@ -16,10 +16,7 @@ use super::{
 };
 use crate::own_uid;
 use broker::{FileIdentity, Peer, ProcessInstance, Program};
-use rustix::{
-    fs::{AtFlags, CWD, fstat, statat},
-    io::Errno,
-};
+use rustix::io::Errno;
 use std::{
     ffi::OsStr,
     net::SocketAddr,
@@ -65,9 +62,13 @@ impl Lookup {
         }
     }
 
-    /// Whether a file in this state keeps its bytes for as long as it stays in it, as far as the clock can tell.
-    pub(super) fn is_remembered(&self, state: &State) -> bool {
-        self.digests.remembers(state)
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// Whether a quick look may go by a file's state.
+    pub(super) fn vouches_for(&self, state: &State) -> bool {
+        self.digests.vouches_for(state)
     }
 
     pub(super) fn proc(&self) -> Result<&Proc, Reason> {
@@ -100,6 +101,15 @@ impl Lookup {
     /// Limit: a number given away between connecting and accepting is not seen (the kernel's `SO_PEERPIDFD` would tell,
     /// but has no safe wrapper yet), nor is another program that the same process executes meanwhile.
     pub fn unix_at(&self, fd: BorrowedFd<'_>, connected: Option<ProcessInstance>) -> Result<Peer, LookupError> {
+        self.unix_with(fd, connected, Effort::Full)
+    }
+
+    pub(super) fn unix_with(
+        &self,
+        fd: BorrowedFd<'_>,
+        connected: Option<ProcessInstance>,
+        effort: Effort,
+    ) -> Result<Peer, LookupError> {
         let (uid, pid) = self.uid_of_unix(fd)?;
         if uid != self.uid {
             return Err(LookupError::OtherUser { uid });
@@ -109,7 +119,7 @@ impl Lookup {
             if same { Ok((process, facts)) } else { Err("the process that connected is gone") }
         });
         process
-            .and_then(|(process, facts)| self.peer(&process, &facts, true))
+            .and_then(|(process, facts)| self.peer(&process, &facts, true, effort))
             .map_err(|reason| self.unidentified(reason))
     }
 
@@ -138,7 +148,7 @@ impl Lookup {
         if !process.belongs_to(self.uid) {
             return Err("the process that holds its connection is another user's");
         }
-        let peer = self.peer(&process, &process.facts()?, false)?;
+        let peer = self.peer(&process, &process.facts()?, false, Effort::Full)?;
         if holder::still_holds(&process, inode) { Ok(peer) } else { Err("the process let go of its connection") }
     }
 
@@ -148,9 +158,13 @@ impl Lookup {
 
     /// Whether the peer is still what it was: the same living process, attributed alike, running the same file.
     pub fn recheck(&self, peer: &Peer) -> bool {
+        self.recheck_with(peer, Effort::Full)
+    }
+
+    pub(super) fn recheck_with(&self, peer: &Peer, effort: Effort) -> bool {
         let now = self.proc().and_then(|proc| proc.process(peer.instance.pid));
-        now.and_then(|(process, facts)| self.peer(&process, &facts, peer.first_party))
-            .is_ok_and(|now| is_same(&now, peer))
+        now.and_then(|(process, facts)| self.told(&process, &facts, peer.first_party, effort))
+            .is_ok_and(|(now, _)| (effort == Effort::Full || now.program.is_some()) && is_same(&now, peer))
     }
 
     /// [`Self::recheck`], and the same process is still the sole holder of the connection.
@@ -163,7 +177,7 @@ impl Lookup {
         match self.proc().and_then(|proc| proc.process(peer.subject.pid)) {
             Err(reason) => Some(reason),
             Ok(_) if peer.first_party && peer.subject == peer.instance => Some("its parent cannot be told"),
-            Ok((process, facts)) => self.program(&process, &facts).err(),
+            Ok((process, facts)) => self.program(&process, &facts, Effort::Full).err(),
         }
     }
 
@@ -188,16 +202,33 @@ impl Lookup {
         }
         // A process of another user is no script of this user's.
         process.belongs_to(self.uid)
-            && match self.program(&process, &facts) {
+            && match self.program(&process, &facts, Effort::Full) {
                 Ok(program) => matches!(program, Program::Script { .. } | Program::Inline { .. }),
                 // A desktop's own processes may hide what they run; a script cannot tell them what to do.
                 Err(_) => matches!(interpreter::kind(facts.name.as_bytes()), Kind::Interpreter(_)),
             }
     }
 
-    fn peer(&self, process: &Process, facts: &Facts, on_user_socket: bool) -> Result<Peer, Reason> {
+    /// A quick look that finds no program is no look: it may be for want of effort.
+    fn peer(&self, process: &Process, facts: &Facts, on_user_socket: bool, effort: Effort) -> Result<Peer, Reason> {
+        let (mut peer, facts) = self.told(process, facts, on_user_socket, effort)?;
+        if effort == Effort::Quick && peer.program.is_none() {
+            return Err("it cannot be told at once");
+        }
+        self.surroundings(&mut peer, &facts);
+        Ok(peer)
+    }
+
+    /// The peer without its surroundings, and the facts of its subject.
+    fn told(
+        &self,
+        process: &Process,
+        facts: &Facts,
+        on_user_socket: bool,
+        effort: Effort,
+    ) -> Result<(Peer, Facts), Reason> {
         let proc = self.proc()?;
-        let file = if proc.shares_namespaces(process) { self.executable(process).ok() } else { None };
+        let file = if proc.shares_namespaces(process) { self.executable(process, effort).ok() } else { None };
         let role = file.as_ref().filter(|_| on_user_socket).and_then(|(file, _)| self.first_party.role(file));
         let instance = process.instance(facts);
         let mut peer = Peer {
@@ -210,22 +241,26 @@ impl Lookup {
             started_by: None,
             package: None,
         };
+        let mut subject = facts.clone();
         if role == Some(Role::Command) {
             // Without a parent that can be told the question is nobody's: no program, and no other subject.
             if let Some((parent, parent_facts)) = self.parent(facts) {
                 peer.subject = parent.instance(&parent_facts);
-                peer.program = self.program(&parent, &parent_facts).ok().map(demote_own_command(&self.first_party));
-                self.surroundings(&mut peer, &parent_facts);
+                // It shares our namespaces, or it would be nobody's parent here.
+                let file = self.executable(&parent, effort).ok();
+                let program =
+                    file.and_then(|(file, state)| self.program_of(&parent, &parent_facts, file, &state, effort).ok());
+                peer.program = program.map(demote_own_command(&self.first_party));
                 if process.facts()?.parent != facts.parent {
                     return Err("its parent ended while it was looked at");
                 }
+                subject = parent_facts;
             }
         } else {
-            peer.program = file.and_then(|(file, state)| self.program_of(process, facts, file, &state).ok());
-            self.surroundings(&mut peer, facts);
+            peer.program = file.and_then(|(file, state)| self.program_of(process, facts, file, &state, effort).ok());
         }
         peer.package = peer.program.as_ref().and_then(|program| self.packages.known(&program.file().path).flatten());
-        Ok(peer)
+        Ok((peer, subject))
     }
 
     /// Session leader and the starter's name.
@@ -269,27 +304,26 @@ impl Lookup {
         (parent.belongs_to(self.uid) && proc.shares_namespaces(&parent)).then_some((parent, parent_facts))
     }
 
-    fn program(&self, process: &Process, facts: &Facts) -> Result<Program, Reason> {
+    fn program(&self, process: &Process, facts: &Facts, effort: Effort) -> Result<Program, Reason> {
         if !self.proc()?.shares_namespaces(process) {
             return Err("it lives in another namespace");
         }
-        let (file, state) = self.executable(process)?;
-        self.program_of(process, facts, file, &state)
+        let (file, state) = self.executable(process, effort)?;
+        self.program_of(process, facts, file, &state, effort)
     }
 
     /// The file the process runs, if it is still the very file at its path.
-    fn executable(&self, process: &Process) -> Result<(FileIdentity, State), Reason> {
-        let state = process.executable()?;
+    fn executable(&self, process: &Process, effort: Effort) -> Result<(FileIdentity, State), Reason> {
+        let state = process.executable(effort)?;
         let path = process.executable_path()?;
-        let named =
-            statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| "its executable is no longer at its path")?;
-        if !State::new(&named).is_same_file(&state) {
+        let named = State::at(&path, effort).map_err(|_| "its executable is no longer at its path")?;
+        if !named.is_same_file(&state) {
             return Err("its executable is no longer at its path");
         }
         if state.changes_user() {
             return Err("its executable changes the user");
         }
-        let digest = self.digests.of(&state, || process.open_executable())?;
+        let digest = self.digests.of(&state, effort, || process.open_executable())?;
         Ok((FileIdentity { path, device: state.device, inode: state.inode, digest }, state))
     }
 
@@ -299,15 +333,20 @@ impl Lookup {
         facts: &Facts,
         file: FileIdentity,
         state: &State,
+        effort: Effort,
     ) -> Result<Program, Reason> {
         match interpreter::kind(file.path.file_name().unwrap_or_default().as_bytes()) {
             Kind::Ordinary => Ok(Program::Executable { file, generic_client: false }),
             Kind::Generic => Ok(Program::Executable { file, generic_client: true }),
             Kind::Loader => Err("it was started through the dynamic loader"),
             Kind::Interpreter(family) => {
-                let program = self.interpreted(process, facts, file, state, family);
+                let program = self.interpreted(process, facts, file, state, family, effort)?;
                 // The command line must be of the executable seen before it.
-                if process.executable()? == *state { Ok(program) } else { Err("it executed another program meanwhile") }
+                if process.executable(effort)? == *state {
+                    Ok(program)
+                } else {
+                    Err("it executed another program meanwhile")
+                }
             }
         }
     }
@@ -319,51 +358,52 @@ impl Lookup {
         interpreter: FileIdentity,
         state: &State,
         family: Family,
-    ) -> Program {
+        effort: Effort,
+    ) -> Result<Program, Reason> {
         let arguments = process.arguments().unwrap_or_default();
-        match interpreter::runs(family, &arguments) {
-            Runs::File(path) => match self.script(process, path, family) {
+        Ok(match interpreter::runs(family, &arguments) {
+            Runs::File(path) => match self.script(process, path, family, effort) {
                 Ok(script) => Program::Script { interpreter, script },
+                Err(reason) if effort == Effort::Quick => return Err(reason),
                 Err(_) => Program::Inline { interpreter },
             },
-            Runs::Nothing if family.is_shell() => match self.terminal(process, facts, state) {
+            Runs::Nothing if family.is_shell() => match self.terminal(process, facts, state, effort) {
                 Some(leader) => Program::Terminal { shell: interpreter, tty: facts.terminal, leader },
                 None => Program::Inline { interpreter },
             },
             Runs::Nothing | Runs::Inline => Program::Inline { interpreter },
-        }
+        })
     }
 
-    fn script(&self, process: &Process, path: &[u8], family: Family) -> Result<FileIdentity, Reason> {
+    fn script(&self, process: &Process, path: &[u8], family: Family, effort: Effort) -> Result<FileIdentity, Reason> {
         const GONE: Reason = "its script cannot be opened";
-        let opened = match process.open_as_it_would(Path::new(OsStr::from_bytes(path))) {
+        let opened = match process.open_as_it_would(Path::new(OsStr::from_bytes(path)), effort) {
             Err(Errno::NOENT) if family == Family::Node => {
                 let with_suffix = PathBuf::from(std::ffi::OsString::from_vec([path, b".js"].concat()));
-                process.open_as_it_would(&with_suffix)
+                process.open_as_it_would(&with_suffix, effort)
             }
             other => other,
         };
         let fd = opened.map_err(|_| GONE)?;
-        let state = State::new(&fstat(&fd).map_err(|_| GONE)?);
+        let state = State::of_open(&fd, effort).map_err(|_| GONE)?;
         let path = proc::path_of_open(fd.as_fd()).map_err(|_| GONE)?;
-        let named = statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| GONE)?;
-        if !State::new(&named).is_same_file(&state) {
+        if !State::at(&path, effort).map_err(|_| GONE)?.is_same_file(&state) {
             return Err(GONE);
         }
-        let digest = self.digests.of(&state, || Ok(fd))?;
+        let digest = self.digests.of(&state, effort, || Ok(fd))?;
         Ok(FileIdentity { path, device: state.device, inode: state.inode, digest })
     }
 
     /// The leader of the terminal session this shell is typed into: its input is the terminal, or it is a fork without
     /// exec (a subshell) of a shell whose input is.
-    fn terminal(&self, process: &Process, facts: &Facts, state: &State) -> Option<ProcessInstance> {
-        if facts.terminal == 0 || !self.is_typed_into(process, facts, state) {
+    fn terminal(&self, process: &Process, facts: &Facts, state: &State, effort: Effort) -> Option<ProcessInstance> {
+        if facts.terminal == 0 || !self.is_typed_into(process, facts, state, effort) {
             return None;
         }
         self.leader(facts.session)
     }
 
-    fn is_typed_into(&self, process: &Process, facts: &Facts, state: &State) -> bool {
+    fn is_typed_into(&self, process: &Process, facts: &Facts, state: &State, effort: Effort) -> bool {
         if process.reads_terminal(facts.terminal) {
             return true;
         }
@@ -374,7 +414,7 @@ impl Lookup {
             let is_fork = facts.arguments_at != 0
                 && (above.arguments_at, above.session, above.terminal)
                     == (facts.arguments_at, facts.session, facts.terminal)
-                && parent.executable().is_ok_and(|parent| parent.is_same_file(state));
+                && parent.executable(effort).is_ok_and(|parent| parent.is_same_file(state));
             if !is_fork {
                 return false;
             }

@@ -36,8 +36,12 @@ mod lookup;
 #[cfg(not(target_os = "linux"))]
 use lookup as sighting;
 
+#[cfg(target_os = "linux")]
+pub use files::Effort;
 pub use first_party::FirstParty;
 pub use lineage::{Common, Lineage};
+#[cfg(not(target_os = "linux"))]
+pub use lookup::Effort;
 pub use lookup::Lookup;
 pub use sighting::Sighting;
 

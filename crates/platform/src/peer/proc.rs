@@ -5,10 +5,10 @@
 //! was kept open can be asked again as if it were opened anew.
 //! Limit: a process may execute another program between two facts; whoever combines facts checks that.
 
-use super::files::State;
+use super::files::{Effort, State};
 use broker::ProcessInstance;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat_raw, statat},
+    fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, openat, readlinkat_raw, statat, statx},
     io::Errno,
 };
 use std::{
@@ -113,8 +113,8 @@ impl Proc {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).cloned();
         if let Some(process) = kept
             && let Some(start_time) = process.started.get()
-            // One that has ended runs nothing, and an open directory is never another process's.
-            && process.executable().is_ok()
+            // An open directory is never another process's.
+            && process.lives()
         {
             return Some(ProcessInstance { pid, start_time: *start_time });
         }
@@ -213,10 +213,21 @@ impl Process {
     }
 
     /// The file it runs: what the kernel holds open for it, not what its name leads to.
-    pub(super) fn executable(&self) -> Result<State, &'static str> {
-        statat(&self.directory, "exe", AtFlags::empty())
-            .map(|stat| State::new(&stat))
-            .map_err(|_| "its executable cannot be looked at")
+    pub(super) fn executable(&self, effort: Effort) -> Result<State, &'static str> {
+        State::behind(&self.directory, "exe", effort).map_err(|_| "its executable cannot be looked at")
+    }
+
+    /// Whether it lives and runs a program that may be looked at; no file system is asked. One that has ended runs nothing.
+    fn lives(&self) -> bool {
+        let mut room = [0; 8];
+        readlinkat_raw(&self.directory, "exe", &mut room[..]).is_ok()
+    }
+
+    /// Whether this number is one of its own threads.
+    pub(super) fn has_thread(&self, number: u32) -> bool {
+        let mut digits = [0; 10];
+        let name = format!("task/{}", decimal(number, &mut digits));
+        number == self.pid || statat(&self.directory, name, AtFlags::empty()).is_ok()
     }
 
     pub(super) fn executable_path(&self) -> Result<PathBuf, &'static str> {
@@ -252,26 +263,30 @@ impl Process {
         Ok(arguments)
     }
 
-    /// Opens a path as this process would: relative to where it is now, magic links refused.
-    pub(super) fn open_as_it_would(&self, path: &Path) -> Result<OwnedFd, Errno> {
+    /// Opens a path as this process would: relative to where it is now, magic links refused. A quick look gets a handle
+    /// that cannot be read from.
+    pub(super) fn open_as_it_would(&self, path: &Path, effort: Effort) -> Result<OwnedFd, Errno> {
         use rustix::fs::{ResolveFlags, openat2};
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let root = statat(&self.directory, "root", AtFlags::empty())?;
-        let own = statat(CWD, "/", AtFlags::empty())?;
-        if (root.st_dev, root.st_ino) != (own.st_dev, own.st_ino) {
+        let root = State::behind(&self.directory, "root", effort)?;
+        if !root.is_same_file(&State::at(Path::new("/"), effort)?) {
             return Err(Errno::XDEV);
         }
         let here = openat(&self.directory, "cwd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        openat2(here, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+        let (flags, resolve) = match effort {
+            Effort::Full => (OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, ResolveFlags::NO_MAGICLINKS),
+            Effort::Quick => (OFlags::PATH, ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED),
+        };
+        openat2(here, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
     /// Whether its standard input is this terminal (or whatever `/dev/tty` is to it).
     pub(super) fn reads_terminal(&self, terminal: u32) -> bool {
-        let Ok(input) = statat(&self.directory, "fd/0", AtFlags::empty()) else { return false };
-        let (major, minor) = (rustix::fs::major(input.st_rdev), rustix::fs::minor(input.st_rdev));
+        let flags = (AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE);
+        let Ok(input) = statx(&self.directory, "fd/0", flags.0, flags.1) else { return false };
+        let (major, minor) = (input.stx_rdev_major, input.stx_rdev_minor);
         // The kernel's encoding of a device number in `stat` (include/linux/kdev_t.h, new_encode_dev).
         let number = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
-        input.st_mode & 0o170_000 == 0o020_000 && (number == terminal || (major, minor) == (5, 0))
+        u32::from(input.stx_mode) & 0o170_000 == 0o020_000 && (number == terminal || (major, minor) == (5, 0))
     }
 
     /// Whether what this descriptor of the process is open on looks as wanted.
@@ -296,7 +311,10 @@ pub(super) fn newest_process() -> Option<u32> {
     let file = openat(CWD, "/proc/loadavg", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut buffer = [0; 128];
     let length = rustix::io::read(&file, &mut buffer[..]).ok()?;
-    std::str::from_utf8(&buffer[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+    let number = std::str::from_utf8(&buffer[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()?;
+    // A stand-in for procfs (LXCFS, gVisor) may give a number that does not move.
+    let real = rustix::fs::fstatfs(&file).is_ok_and(|facts| facts.f_type == rustix::fs::PROC_SUPER_MAGIC);
+    (real && number != 0).then_some(number)
 }
 
 /// The absolute path a link of procfs shows.

@@ -1,33 +1,35 @@
 //! A peer that was told, kept so that the next look at it is cheap enough for the token path.
 //!
 //! Invariant: [`Lookup::is_unchanged`] says yes only when the same living process still runs the same file in the same
-//! state at the same path (and for an interpreter: with the same arguments and the same script), and over TCP still holds
-//! the connection with no process beside it that was not there at the last full look. Whatever it cannot say at once it
-//! leaves to the full look.
-//! Limits: for [`FULL_LOOK_LASTS`] an older process that was handed the connection on purpose is not noticed; nor is a
-//! process that moved itself into other namespaces after it was told, which makes it no other program.
+//! state at the same path (and for an interpreter: with the same arguments, in our namespaces, and the script at the very
+//! path that is among them), and over TCP still holds the connection with no process beside it that was not there at the
+//! last full look. Whatever it cannot say at once it leaves to the full look; it waits for no file system.
+//! Limits: for [`FULL_LOOK_LASTS`] an older process that was handed the connection on purpose is not noticed; nor is an
+//! ordinary program that moved itself into other namespaces after it was told, which makes it no other program.
 
 use super::{
     Lookup, LookupError,
-    files::State,
-    holder,
+    files::{Effort, State},
+    holder::{self, Bystander},
     proc::{self, Proc, Process},
 };
 use broker::{Peer, ProcessInstance, Program};
-use rustix::fs::{AtFlags, CWD, statat};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
-    os::fd::BorrowedFd,
-    path::{Path, PathBuf},
+    os::{fd::BorrowedFd, unix::ffi::OsStrExt as _},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 /// How long what was found by a look at every process holds, as far as processes are concerned that were there then.
 const FULL_LOOK_LASTS: Duration = Duration::from_secs(1);
-/// The most new processes that are looked at one by one.
+/// The most new processes that are looked at one by one, and the most of their descriptors together.
 const MOST_NEW: u32 = 128;
+const MOST_DESCRIPTORS: usize = 4096;
+/// How many processes may be in the making at once.
+const IN_THE_MAKING: u32 = 4;
 /// How long a sighting on one connection serves the next connection of the same process.
 const SERVES_NEXT: Duration = Duration::from_secs(10);
 /// Most sightings kept for a next connection.
@@ -37,7 +39,7 @@ const MOST_KEPT: usize = 32;
 #[derive(Debug, Clone)]
 pub struct Sighting {
     peer: Arc<Peer>,
-    watched: Option<Arc<[Watched]>>,
+    watched: Option<Arc<Watched>>,
     /// The connection of a TCP peer.
     held: Option<Arc<Held>>,
     at: Instant,
@@ -61,37 +63,48 @@ struct Watched {
     process: Arc<Process>,
     file: State,
     path: PathBuf,
-    /// The arguments of an interpreter, which tell what it runs.
-    arguments: Option<Vec<u8>>,
+    interpreted: Option<Interpreted>,
+}
+
+/// What an interpreter's arguments tell, and what they mean to it.
+#[derive(Debug)]
+struct Interpreted {
+    command_line: Vec<u8>,
     script: Option<(PathBuf, State)>,
 }
 
 impl Watched {
-    fn new(process: Arc<Process>, path: &Path, program: Option<&Program>) -> Option<Self> {
-        let (told_by_arguments, script) = match program {
-            None | Some(Program::Executable { .. }) => (false, None),
-            Some(Program::Script { script, .. }) => (true, Some(script)),
-            Some(Program::Inline { .. }) => (true, None),
+    fn new(process: Arc<Process>, program: &Program) -> Option<Self> {
+        let path = program.executable().path.clone();
+        let file = process.executable(Effort::Full).ok()?;
+        let script = match program {
+            Program::Executable { .. } => return Some(Self { process, file, path, interpreted: None }),
             // What makes a shell a person's own is more than can be looked at cheaply.
-            Some(Program::Terminal { .. }) => return None,
+            Program::Terminal { .. } => return None,
+            Program::Inline { .. } => None,
+            // A path that leads elsewhere from another directory, or by a link that is turned, means another script after
+            // an exec with the same arguments.
+            Program::Script { script, .. } => {
+                let word =
+                    process.arguments().ok()?.into_iter().find(|word| *word == script.path.as_os_str().as_bytes());
+                word?;
+                Some((script.path.clone(), State::at(&script.path, Effort::Full).ok()?))
+            }
         };
-        Some(Self {
-            file: process.executable().ok()?,
-            path: path.to_owned(),
-            arguments: if told_by_arguments { Some(process.command_line().ok()?) } else { None },
-            script: match script {
-                Some(file) => Some((file.path.clone(), state_at(&file.path)?)),
-                None => None,
-            },
-            process,
-        })
+        let interpreted = Some(Interpreted { command_line: process.command_line().ok()?, script });
+        Some(Self { process, file, path, interpreted })
     }
 
-    fn is_unchanged(&self) -> bool {
-        self.process.executable() == Ok(self.file)
-            && state_at(&self.path) == Some(self.file)
-            && self.arguments.as_ref().is_none_or(|then| self.process.command_line().as_ref() == Ok(then))
-            && self.script.as_ref().is_none_or(|(path, state)| state_at(path) == Some(*state))
+    fn is_unchanged(&self, proc: &Proc) -> bool {
+        self.process.executable(Effort::Quick) == Ok(self.file)
+            && self.process.executable_path().as_ref() == Ok(&self.path)
+            && State::at(&self.path, Effort::Quick) == Ok(self.file)
+            && self.interpreted.as_ref().is_none_or(|interpreted| {
+                let script = interpreted.script.as_ref();
+                self.process.command_line().as_ref() == Ok(&interpreted.command_line)
+                    && script.is_none_or(|(path, state)| State::at(path, Effort::Quick) == Ok(*state))
+                    && proc.shares_namespaces(&self.process)
+            })
     }
 }
 
@@ -102,16 +115,14 @@ struct Held {
     /// Name of the descriptor in the holder's table.
     descriptor: String,
     full_look: FullLook,
+    /// Numbers of processes that came since then and were found not to hold it.
+    harmless: Mutex<HashSet<u32>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct FullLook {
     at: Instant,
     newest: u32,
-}
-
-fn state_at(path: &Path) -> Option<State> {
-    statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| State::new(&stat))
 }
 
 /// Sightings on the user socket by process number.
@@ -140,10 +151,17 @@ impl Recent {
 }
 
 impl Lookup {
-    /// [`Lookup::unix_at`], kept for cheap looks later.
-    pub fn sight_unix(&self, fd: BorrowedFd<'_>, connected: Option<ProcessInstance>) -> Result<Sighting, LookupError> {
-        let sighting = self.watch(Arc::new(self.unix_at(fd, connected)?), None);
-        if sighting.watched.is_some() && sighting.peer.instance == sighting.peer.subject {
+    /// [`Lookup::unix_at`], kept for cheap looks later. With [`Effort::Quick`] an error says only that more effort is
+    /// needed.
+    pub fn sight_unix(
+        &self,
+        fd: BorrowedFd<'_>,
+        connected: Option<ProcessInstance>,
+        effort: Effort,
+    ) -> Result<Sighting, LookupError> {
+        let sighting = self.watch(Arc::new(self.unix_with(fd, connected, effort)?), None, effort);
+        let sighting = sighting.ok_or_else(|| self.not_the_same())?;
+        if sighting.watched.is_some() {
             self.recent.keep(&sighting);
         }
         Ok(sighting)
@@ -159,86 +177,127 @@ impl Lookup {
     /// [`Lookup::tcp`], kept for cheap looks later.
     pub fn sight_tcp(&self, local: SocketAddr, remote: SocketAddr) -> Result<Sighting, LookupError> {
         // Before the look at every process: who comes later is newer than this.
-        let (at, newest) = (Instant::now(), proc::newest_process());
-        let peer = self.tcp(local, remote)?;
-        let held = newest.and_then(|newest| self.held(&peer, local, remote, FullLook { at, newest }));
-        Ok(self.watch_tcp(Arc::new(peer), held))
+        let full_look = FullLook::begin();
+        let peer = Arc::new(self.tcp(local, remote)?);
+        let held = self.held(&peer, local, remote, full_look);
+        self.watch_tcp(peer, held).ok_or_else(|| self.not_the_same())
+    }
+
+    /// Whether the peer is known to be what it was, by a cheap look; no says only that another look is needed
+    /// ([`Lookup::look_again`]). Waits for no file system.
+    pub fn is_unchanged(&self, sighting: &Sighting) -> bool {
+        let (Some(watched), Ok(proc)) = (&sighting.watched, self.proc()) else { return false };
+        watched.is_unchanged(proc)
+            && sighting.held.as_ref().is_none_or(|held| {
+                (self.uid() != 0 || watched.process.belongs_to(0)) && held.alone_by(proc, &watched.process)
+            })
+    }
+
+    /// [`Lookup::recheck`], or over TCP [`Lookup::recheck_tcp`]: the peer as it is seen now, when it is the same. With
+    /// [`Effort::Quick`], which there is not over TCP, `None` says only that more effort is needed.
+    pub fn look_again(
+        &self,
+        sighting: &Sighting,
+        tcp: Option<(SocketAddr, SocketAddr)>,
+        effort: Effort,
+    ) -> Option<Sighting> {
+        let before = &sighting.peer;
+        let Some((local, remote)) = tcp else {
+            return self.recheck_with(before, effort).then(|| self.watch(Arc::clone(before), None, effort))?;
+        };
+        let full_look = FullLook::begin();
+        if effort == Effort::Quick || !self.recheck_tcp(before, local, remote) {
+            return None;
+        }
+        let held = self.held(before, local, remote, full_look);
+        self.watch_tcp(Arc::clone(before), held)
+    }
+
+    /// Notes what shows a change later, then looks once more: what was noted is of the peer that was told. `None` when it
+    /// is another by now.
+    fn watch(&self, peer: Arc<Peer>, held: Option<Arc<Held>>, effort: Effort) -> Option<Sighting> {
+        let watched = self.notes_on(&peer).map(Arc::new);
+        if watched.is_some() && !self.recheck_with(&peer, effort) {
+            return None;
+        }
+        Some(Sighting { watched, peer, held, at: Instant::now() })
     }
 
     /// Without a connection to watch there is no cheap look.
-    fn watch_tcp(&self, peer: Arc<Peer>, held: Option<Arc<Held>>) -> Sighting {
+    fn watch_tcp(&self, peer: Arc<Peer>, held: Option<Arc<Held>>) -> Option<Sighting> {
         match held {
-            Some(held) => self.watch(peer, Some(held)),
-            None => Sighting { peer, watched: None, held: None, at: Instant::now() },
+            Some(held) => self.watch(peer, Some(held), Effort::Full),
+            None => Some(Sighting { peer, watched: None, held: None, at: Instant::now() }),
         }
     }
 
-    fn held(&self, peer: &Peer, local: SocketAddr, remote: SocketAddr, full_look: FullLook) -> Option<Arc<Held>> {
+    /// Only for programs that speak for themselves: `daypass` asks once and is gone.
+    fn notes_on(&self, peer: &Peer) -> Option<Watched> {
+        let program = peer.program.as_ref().filter(|_| peer.instance == peer.subject)?;
+        let (process, facts) = self.proc().ok()?.process(peer.instance.pid).ok()?;
+        if process.instance(&facts) != peer.instance {
+            return None;
+        }
+        // A file that changed just now may change again without showing it, and one of another machine unseen.
+        Watched::new(process, program).filter(|one| {
+            let script = one.interpreted.as_ref().and_then(|interpreted| interpreted.script.as_ref());
+            self.vouches_for(&one.file) && script.is_none_or(|(_, state)| self.vouches_for(state))
+        })
+    }
+
+    fn held(
+        &self,
+        peer: &Peer,
+        local: SocketAddr,
+        remote: SocketAddr,
+        full_look: Option<FullLook>,
+    ) -> Option<Arc<Held>> {
+        let full_look = full_look?;
         let (_, inode) = self.uid_of_tcp(local, remote).ok()?;
         let (process, _) = self.proc().ok()?.process(peer.instance.pid).ok()?;
         let descriptor = holder::descriptor_of(&process, inode)?;
-        Some(Arc::new(Held { inode, descriptor, full_look }))
+        Some(Arc::new(Held { inode, descriptor, full_look, harmless: Mutex::default() }))
     }
 
-    /// Whether the peer is known to be what it was, by a cheap look; no says only that a full look is needed
-    /// ([`Lookup::recheck`], [`Lookup::recheck_tcp`]). Never blocks on a file's bytes.
-    pub fn is_unchanged(&self, sighting: &Sighting) -> bool {
-        let (Some(watched), Ok(proc)) = (&sighting.watched, self.proc()) else { return false };
-        watched.iter().all(Watched::is_unchanged)
-            && match (&sighting.held, watched.first()) {
-                (Some(held), Some(one)) => holds_alone(proc, held, &one.process),
-                _ => true,
-            }
-    }
-
-    /// The full look for a sighting: [`Lookup::recheck`], or over TCP [`Lookup::recheck_tcp`]. The peer as it is seen now
-    /// when it is the same.
-    pub fn look_again(&self, sighting: &Sighting, tcp: Option<(SocketAddr, SocketAddr)>) -> Option<Sighting> {
-        let before = &sighting.peer;
-        let Some((local, remote)) = tcp else {
-            return self.recheck(before).then(|| self.watch(Arc::clone(before), None));
-        };
-        let (at, newest) = (Instant::now(), proc::newest_process());
-        if !self.recheck_tcp(before, local, remote) {
-            return None;
-        }
-        let held = newest.and_then(|newest| self.held(before, local, remote, FullLook { at, newest }));
-        Some(self.watch_tcp(Arc::clone(before), held))
-    }
-
-    /// Notes what shows a change later, then looks once more in full: what was noted is of the peer that was told.
-    fn watch(&self, peer: Arc<Peer>, held: Option<Arc<Held>>) -> Sighting {
-        let watched = self.notes_on(&peer).filter(|_| self.recheck(&peer));
-        Sighting { watched: watched.map(Into::into), peer, held, at: Instant::now() }
-    }
-
-    fn notes_on(&self, peer: &Peer) -> Option<Vec<Watched>> {
-        let program = peer.program.as_ref()?;
-        let proc = self.proc().ok()?;
-        let of = |instance: ProcessInstance| {
-            let (process, facts) = proc.process(instance.pid).ok()?;
-            (process.instance(&facts) == instance).then_some(process)
-        };
-        let mut watched = vec![Watched::new(of(peer.subject)?, &program.executable().path, Some(program))?];
-        if peer.instance != peer.subject {
-            let own = of(peer.instance)?;
-            let path = own.executable_path().ok()?;
-            watched.push(Watched::new(own, &path, None)?);
-        }
-        // A file that changed just now may change again without showing it.
-        let is_settled = |one: &Watched| {
-            self.is_remembered(&one.file) && one.script.as_ref().is_none_or(|(_, state)| self.is_remembered(state))
-        };
-        watched.iter().all(is_settled).then_some(watched)
+    fn not_the_same(&self) -> LookupError {
+        LookupError::Unidentified { uid: self.uid(), reason: "it changed while it was looked at".to_owned() }
     }
 }
 
-fn holds_alone(proc: &Proc, held: &Held, process: &Process) -> bool {
-    let look = held.full_look;
-    let Some(newest) = proc::newest_process() else { return false };
-    let count = newest.wrapping_sub(look.newest);
-    look.at.elapsed() <= FULL_LOOK_LASTS
-        && holder::is_descriptor_of(process, &held.descriptor, held.inode)
-        && count <= MOST_NEW
-        && (1..=count).all(|step| !holder::holds_too(proc, look.newest.wrapping_add(step), held.inode))
+impl FullLook {
+    /// A process that is just being made has its number before it can be seen: so some numbers back.
+    fn begin() -> Option<Self> {
+        let (at, newest) = (Instant::now(), proc::newest_process()?);
+        Some(Self { at, newest: newest.saturating_sub(IN_THE_MAKING) })
+    }
+}
+
+impl Held {
+    /// Who came since and does not hold the connection will not come by it either.
+    fn is_harmless(&self, proc: &Proc, process: &Process, pid: u32, budget: &mut usize) -> bool {
+        if self.harmless.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid) {
+            return true;
+        }
+        match holder::bystander(proc, process, pid, self.inode, budget) {
+            Bystander::Nobody => true,
+            Bystander::Holder => false,
+            Bystander::Harmless => {
+                self.harmless.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+                true
+            }
+        }
+    }
+
+    /// Whether this process still holds the connection, and nobody who came since the full look does.
+    fn alone_by(&self, proc: &Proc, process: &Process) -> bool {
+        let Some(newest) = proc::newest_process() else { return false };
+        let count = newest.wrapping_sub(self.full_look.newest);
+        let mut budget = MOST_DESCRIPTORS;
+        self.full_look.at.elapsed() <= FULL_LOOK_LASTS
+            && holder::is_descriptor_of(process, &self.descriptor, self.inode)
+            && count <= MOST_NEW
+            && (1..=count)
+                .map(|step| self.full_look.newest.wrapping_add(step))
+                .all(|pid| self.is_harmless(proc, process, pid, &mut budget))
+    }
 }

@@ -16,7 +16,7 @@ use rustix::{
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -32,6 +32,8 @@ const TCP: u8 = 6;
 const CONNECTED: [u8; 4] = [1, 4, 5, 8];
 
 static SEQUENCE: AtomicU32 = AtomicU32::new(1);
+/// Whether the kernel has answered such a question before: then its no is a no.
+static DIAGNOSIS_WORKS: AtomicBool = AtomicBool::new(false);
 
 /// Who owns a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,11 @@ impl Tuple {
 /// The owner of the peer's socket; `Ok(None)` when there is no such socket.
 pub(super) fn owner_of(tuple: &Tuple) -> Result<Option<Owner>, Errno> {
     match ask_kernel(tuple) {
-        Ok(Some(owner)) => Ok(Some(owner)),
+        Ok(Some(owner)) => {
+            DIAGNOSIS_WORKS.store(true, Ordering::Relaxed);
+            Ok(Some(owner))
+        }
+        Ok(None) if DIAGNOSIS_WORKS.load(Ordering::Relaxed) => Ok(None),
         // "No such entry" is also what a kernel without the diagnosis module says; the table tells.
         Ok(None) | Err(_) => read_tables(tuple),
     }
