@@ -51,9 +51,10 @@ impl Prompt {
     fn open(home: &Arc<Home>) -> Self {
         let programs = e2e::program("daypass").parent().expect("a folder").display().to_string();
         let path = format!("{}:{programs}:{}", home.folder("home/bin").display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new("script");
+        // A shell keeps ignoring what was ignored when it started, as Ctrl-C is in a job in the background.
+        let mut command = Command::new("env");
         // Without a command, so that the shell leads its session, as a person's does.
-        command.args(["--quiet", "--return", "/dev/null"]);
+        command.args(["--default-signal", "script", "--quiet", "--return", "/dev/null"]);
         let screen = fs::File::create(home.log("screen")).unwrap();
         home.prepare(&mut command).env("PATH", path).env("TERM", "dumb").env("SHELL", "/bin/bash");
         let mut shell = process::spawn(command.stdin(Stdio::piped()).stdout(screen).stderr(Stdio::null()));
