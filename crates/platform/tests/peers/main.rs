@@ -2,173 +2,25 @@
 #![cfg(all(target_os = "linux", feature = "peers"))]
 #![allow(clippy::unwrap_used)]
 
-use broker::{Peer, Program};
-use platform::peer::{Effort, FirstParty, Lookup, LookupError};
+use broker::Program;
+use platform::peer::LookupError;
 use std::{
     ffi::OsStr,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
     os::{
         fd::AsFd as _,
-        unix::{
-            ffi::OsStrExt as _,
-            fs::PermissionsExt as _,
-            net::{UnixListener, UnixStream},
-        },
+        unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     },
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+mod room;
+mod sightings;
 
-/// Connects to the Unix socket and waits for the end of its input. A copy of Perl running this is an ordinary program.
-const DIAL: &str = "use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die; \
-                    connect($s, sockaddr_un($ENV{PEER_SOCKET})) or die; ";
-
-/// Connects to the TCP port of 127.0.0.1.
-const DIAL_TCP: &str = "use Socket; socket(my $s, PF_INET, SOCK_STREAM, 0) or die; \
-                        connect($s, sockaddr_in($ENV{PEER_PORT}, inet_aton('127.0.0.1'))) or die; ";
-
-const WAIT: &str = "$SIG{PIPE}='IGNORE'; <STDIN>;";
-
-/// A child that does not outlive its test.
-struct Kept(Child);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Room {
-    directory: tempfile::TempDir,
-    unix: UnixListener,
-    tcp: TcpListener,
-    lookup: Lookup,
-}
-
-impl Room {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let unix = UnixListener::bind(directory.path().join("socket")).unwrap();
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let own = directory.path().join("own");
-        std::fs::create_dir(&own).unwrap();
-        let lookup = Lookup::new(FirstParty::in_directory(&own));
-        Self { directory, unix, tcp, lookup }
-    }
-
-    /// With a first-party `daypass`, which is a copy of Perl.
-    fn with_daypass() -> (Self, PathBuf) {
-        let mut room = Self::new();
-        let daypass = room.copy_perl("own/daypass");
-        room.lookup = Lookup::new(FirstParty::in_directory(&room.path("own")));
-        (room, daypass)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().canonicalize().unwrap().join(name)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    fn copy_perl(&self, name: impl AsRef<OsStr>) -> PathBuf {
-        let path = self.path("").join(Path::new(name.as_ref()));
-        std::fs::copy("/usr/bin/perl", &path).unwrap();
-        path
-    }
-
-    fn start(&self, command: &mut Command) -> Kept {
-        command
-            .env("PEER_SOCKET", self.path("socket"))
-            .env("PEER_PORT", self.tcp.local_addr().unwrap().port().to_string())
-            .current_dir(self.path(""))
-            .stdin(Stdio::piped())
-            .stderr(Stdio::inherit());
-        Kept(command.spawn().unwrap())
-    }
-
-    fn accept(&self) -> UnixStream {
-        accept_within(&self.unix, |listener| listener.accept().map(|(stream, _)| stream), UnixListener::set_nonblocking)
-    }
-
-    fn accept_tcp(&self) -> (TcpStream, SocketAddr, SocketAddr) {
-        let stream = accept_within(
-            &self.tcp,
-            |listener| listener.accept().map(|(stream, _)| stream),
-            TcpListener::set_nonblocking,
-        );
-        let (local, remote) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
-        (stream, local, remote)
-    }
-
-    /// Starts a command that connects to the Unix socket, and tells who it is.
-    fn meet(&self, command: &mut Command) -> (Kept, UnixStream, Peer) {
-        let child = self.start(command);
-        let stream = self.accept();
-        let peer = self.lookup.unix(stream.as_fd()).unwrap();
-        (child, stream, peer)
-    }
-}
-
-fn accept_within<L, S>(
-    listener: &L,
-    accept: impl Fn(&L) -> std::io::Result<S>,
-    set_nonblocking: impl Fn(&L, bool) -> std::io::Result<()>,
-) -> S {
-    set_nonblocking(listener, true).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match accept(listener) {
-            Ok(stream) => return stream,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => panic!("{error}"),
-        }
-        assert!(Instant::now() < deadline, "nobody connected");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn perl(path: &Path, text: &str) -> Command {
-    let mut command = Command::new(path);
-    command.arg("-e").arg(text);
-    command
-}
-
-fn dial() -> String {
-    format!("{DIAL}{WAIT}")
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
-}
-
-#[track_caller]
-fn script_of(peer: &Peer) -> (&Path, &Path) {
-    match &peer.program {
-        Some(Program::Script { interpreter, script }) => (&interpreter.path, &script.path),
-        other => panic!("expected a script, got {other:?}"),
-    }
-}
+use room::*;
 
 #[test]
 fn an_ordinary_program_is_its_file() {
@@ -464,7 +316,7 @@ fn a_socket_with_two_holders_has_no_peer() {
     rustix::process::kill_process(heir, rustix::process::Signal::KILL).unwrap();
 }
 
-fn lines(mut from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+pub(crate) fn lines(mut from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (said, heard) = mpsc::channel();
     thread::spawn(move || {
         let (mut text, mut buffer) = (String::new(), [0; 256]);
@@ -688,125 +540,4 @@ fn only_the_process_that_connected_is_the_peer() {
         let refused = room.lookup.unix_at(stream.as_fd(), other);
         assert!(matches!(refused, Err(LookupError::Unidentified { .. })), "{refused:?}");
     }
-}
-
-/// Long enough that a file written before it counts as settled.
-fn settle() {
-    thread::sleep(Duration::from_millis(2300));
-}
-
-#[test]
-fn a_cheap_look_sees_what_changed() {
-    let room = Room::new();
-    let (exec, other, replaced, killed) =
-        (room.copy_perl("exec"), room.copy_perl("other"), room.copy_perl("replaced"), room.copy_perl("killed"));
-    let tool = room.file("tool.py", "import os, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['PEER_SOCKET'])\nsys.stdin.readline()\n");
-    settle();
-    let sight = |command: &mut Command| {
-        let child = room.start(command);
-        let stream = room.accept();
-        let connected = room.lookup.instance_of(child.0.id());
-        let sighting = room.lookup.sight_unix(stream.as_fd(), connected, Effort::Full).unwrap();
-        assert!(room.lookup.is_unchanged(&sighting), "{sighting:?}");
-        assert!(
-            room.lookup.look_again(&sighting, None, Effort::Full).is_some_and(|again| room.lookup.is_unchanged(&again))
-        );
-        assert!(room.lookup.seen_unix(connected).is_some_and(|seen| seen.peer() == sighting.peer()));
-        (child, stream, sighting)
-    };
-    let changed = |what: &str, sighting: &platform::peer::Sighting| {
-        until(what, || !room.lookup.is_unchanged(sighting));
-        assert!(room.lookup.look_again(sighting, None, Effort::Full).is_none(), "{what}");
-        assert!(room.lookup.seen_unix(Some(sighting.peer().instance)).is_none(), "{what}");
-    };
-
-    std::fs::hard_link(&exec, room.path("link")).unwrap();
-    settle();
-    for other in [&other, &room.path("link")] {
-        let text = format!("$^F = 20; {DIAL}<STDIN>; exec {{$ENV{{OTHER}}}} 'exec', '-e', '<STDIN>'");
-        let (mut child, _stream, sighting) = sight(perl(&exec, &text).env("OTHER", other));
-        writeln!(child.0.stdin.as_mut().unwrap()).unwrap();
-        changed("it runs another program, or the same by another name", &sighting);
-    }
-
-    let (_child, _stream, sighting) = sight(&mut perl(&replaced, &format!("{DIAL}{WAIT}")));
-    std::fs::copy(&replaced, room.path("copy")).unwrap();
-    std::fs::rename(room.path("copy"), &replaced).unwrap();
-    changed("its file was replaced by an equal one", &sighting);
-
-    let (child, _stream, sighting) = sight(&mut perl(&killed, &format!("{DIAL}{WAIT}")));
-    drop(child);
-    changed("it has ended", &sighting);
-
-    let (_child, _stream, sighting) = sight(Command::new("python3").arg(&tool));
-    assert!(matches!(sighting.peer().program, Some(Program::Script { .. })));
-    std::os::unix::fs::symlink(&tool, room.path("current.py")).unwrap();
-    for word in [Path::new("./tool.py"), Path::new("tool.py"), &room.path("current.py")] {
-        // After a turned link or from another directory the same words mean another script.
-        let child = room.start(Command::new("python3").arg(word));
-        let stream = room.accept();
-        let connected = room.lookup.instance_of(child.0.id());
-        for effort in [Effort::Quick, Effort::Full] {
-            let sighting = room.lookup.sight_unix(stream.as_fd(), connected, effort).unwrap();
-            assert_eq!(script_of(sighting.peer()).1, tool, "{}", word.display());
-            assert!(!room.lookup.is_unchanged(&sighting), "{}", word.display());
-            assert!(room.lookup.look_again(&sighting, None, effort).is_some());
-        }
-    }
-    std::fs::write(&tool, "# another\n").unwrap();
-    changed("its script was rewritten", &sighting);
-}
-
-#[test]
-fn a_file_that_changed_just_now_gets_no_cheap_look() {
-    let room = Room::new();
-    let tool = room.copy_perl("tool");
-    let child = room.start(&mut perl(&tool, &format!("{DIAL}{WAIT}")));
-    let stream = room.accept();
-    let sighting = room.lookup.sight_unix(stream.as_fd(), room.lookup.instance_of(child.0.id()), Effort::Full).unwrap();
-    assert!(!room.lookup.is_unchanged(&sighting));
-    let mut again = room.lookup.look_again(&sighting, None, Effort::Full).expect("it is the same");
-    until("the file is settled", || {
-        again = room.lookup.look_again(&again, None, Effort::Full).expect("it is the same");
-        room.lookup.is_unchanged(&again)
-    });
-}
-
-#[test]
-fn a_cheap_look_over_tcp_sees_a_second_holder() {
-    let room = Room::new();
-    let tool = room.copy_perl("tool");
-    settle();
-    let text = format!(
-        "{DIAL_TCP} $| = 1; while (<STDIN>) {{ if (/fork/) {{ if (!fork()) {{ sleep 60; exit }} print \"forked\\n\" }} \
-         if (/close/) {{ close $s; print \"closed\\n\" }} }}"
-    );
-    for (order, answer) in [("fork", "forked"), ("close", "closed")] {
-        let mut child = room.start(perl(&tool, &text).stdout(Stdio::piped()));
-        let (_stream, local, remote) = room.accept_tcp();
-        let said = lines(child.0.stdout.take().unwrap());
-        let sighting = room.lookup.sight_tcp(local, remote).unwrap();
-        assert!(room.lookup.is_unchanged(&sighting), "{sighting:?}");
-        // A process that has nothing to do with it changes nothing.
-        let mut bystander = Kept(Command::new("sleep").arg("60").stdin(Stdio::piped()).spawn().unwrap());
-        assert!(room.lookup.is_unchanged(&sighting));
-        writeln!(child.0.stdin.as_mut().unwrap(), "{order}").unwrap();
-        assert_eq!(said.recv_timeout(PATIENCE).unwrap(), answer);
-        assert!(!room.lookup.is_unchanged(&sighting), "{order}");
-        assert!(room.lookup.look_again(&sighting, Some((local, remote)), Effort::Full).is_none(), "{order}");
-        let _ = bystander.0.kill();
-        if order == "fork" {
-            // The child would outlive this test.
-            let group = format!("pkill -KILL -P {}", child.0.id());
-            Command::new("sh").args(["-c", &group]).status().unwrap();
-        }
-    }
-    // What was found by a look at every process holds for a second.
-    let _child = room.start(&mut perl(&tool, &format!("{DIAL_TCP}{WAIT}")));
-    let (_stream, local, remote) = room.accept_tcp();
-    let sighting = room.lookup.sight_tcp(local, remote).unwrap();
-    thread::sleep(Duration::from_millis(1100));
-    assert!(!room.lookup.is_unchanged(&sighting));
-    let again = room.lookup.look_again(&sighting, Some((local, remote)), Effort::Full).expect("it is the same");
-    assert!(room.lookup.is_unchanged(&again));
 }
