@@ -88,7 +88,7 @@ pub(crate) fn ask(connection: &mut Connection, request: &TokenRequest) -> Result
 fn waiting(question: &RequestInfo) -> String {
     let RequestInfo { program, resource, id, .. } = question;
     format!(
-        "daypass: waiting for your answer: {program} wants {resource} — answer in the window that opened, or see \
+        "daypass: waiting for your answer: {program} wants {resource} — answer on its page (`daypass open` shows it), or see \
          `daypass requests` ({id})"
     )
 }

@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{
     net::{TcpStream, UnixStream},
-    sync::Notify,
+    sync::{Notify, Semaphore},
 };
 
 /// Which listener a connection came in by.
@@ -41,6 +41,9 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
 }
 
+/// Most looks that take their time at once, and how long one waits to begin.
+const MOST_LOOKS: usize = 128;
+const LONGEST_QUEUE: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long a look at who was refused may take.
 const SHORT_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -317,6 +320,14 @@ impl Agent {
     }
 }
 
+/// Where work may take its time. Looks that hang, as on a file system whose server is gone, leave room for everybody else's;
+/// `None` when there is none left.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    static ROOM: Semaphore = Semaphore::const_new(MOST_LOOKS);
+    let place = tokio::time::timeout(LONGEST_QUEUE, ROOM.acquire()).await.ok()?.ok()?;
+    let work = move || {
+        let _place = place;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.ok()
 }

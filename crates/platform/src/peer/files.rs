@@ -15,11 +15,11 @@ use rustix::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read as _},
     os::fd::{AsFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -131,6 +131,8 @@ impl State {
 #[derive(Debug, Default)]
 pub(super) struct Digests {
     known: Mutex<HashMap<State, Known>>,
+    /// Where files whose digest is remembered were found, on file systems of this machine.
+    places: Mutex<HashSet<PathBuf>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -141,10 +143,30 @@ struct Known {
 }
 
 impl Digests {
-    /// Whether a quick look may go by this state: its digest is remembered (files that change right now are not), and it
-    /// lies on a file system of this machine.
-    pub(super) fn vouches_for(&self, state: &State) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(state).is_some_and(|known| known.local)
+    /// Whether a quick look may go by this state of this file: its digest is remembered (files that change right now are
+    /// not), and it lies on a file system of this machine.
+    pub(super) fn vouches_for(&self, state: &State, file: &FileIdentity) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(state).copied();
+        (state.device, state.inode) == (file.device, file.inode)
+            && known.is_some_and(|known| known.local && known.digest == file.digest)
+    }
+
+    /// Whether a quick look may ask about what lies here.
+    pub(super) fn knows_place(&self, path: &Path) -> bool {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+
+    /// Notes where a file in this state was found.
+    pub(super) fn note_place(&self, path: &Path, state: &State) {
+        let local =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(state).is_some_and(|known| known.local);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if local && !places.contains(path) {
+            if places.len() >= MOST_REMEMBERED {
+                places.clear();
+            }
+            places.insert(path.to_owned());
+        }
     }
 
     /// The digest of the file in this state; `open` is called only when it is not remembered.
@@ -219,6 +241,7 @@ fn is_believable(fd: impl AsFd) -> bool {
 }
 
 /// Whether the file system is one that nobody but this kernel changes: `linux/magic.h` and the file systems' own sources.
+/// Limit: an overlay is taken to lie on such file systems itself.
 fn is_local(fd: impl AsFd) -> bool {
     const LOCAL: [i64; 13] = [
         0xef53,      // ext2, ext3, ext4
@@ -261,7 +284,6 @@ pub(super) fn is_roots_own(path: &Path, file: &FileIdentity) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn state(path: &Path) -> State {
         State::new(&statat(CWD, path, AtFlags::empty()).unwrap())

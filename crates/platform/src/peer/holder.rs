@@ -24,9 +24,14 @@ pub(super) fn sole_holder(proc: &Proc, inode: u64) -> Result<Process, &'static s
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(|_| "the processes cannot be listed")?;
         let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(directory) = proc.directory(pid) else { continue };
-        let Ok(descriptors) = proc::open_descriptors(&directory) else { continue };
-        if holds(&descriptors, &wanted) && holder.replace((pid, directory)).is_some() {
+        let opened = proc.directory(pid).and_then(|directory| Ok((proc::open_descriptors(&directory)?, directory)));
+        let (descriptors, directory) = match opened {
+            Ok(opened) => opened,
+            Err(error) if is_nobody_or_hidden(error) => continue,
+            Err(_) => return Err("not every process can be looked at"),
+        };
+        let found = find(&descriptors, &wanted).map_err(|_| "not every process can be looked at")?;
+        if found.is_some() && holder.replace((pid, directory)).is_some() {
             return Err("several processes hold its connection");
         }
     }
@@ -36,12 +41,15 @@ pub(super) fn sole_holder(proc: &Proc, inode: u64) -> Result<Process, &'static s
 
 /// Whether this process has the socket open now.
 pub(super) fn still_holds(process: &Process, inode: u64) -> bool {
-    process.open_descriptors().is_ok_and(|descriptors| holds(&descriptors, &link_text(inode)))
+    process
+        .open_descriptors()
+        .and_then(|descriptors| find(&descriptors, &link_text(inode)))
+        .is_ok_and(|found| found.is_some())
 }
 
 /// Name of the descriptor by which this process holds the socket.
 pub(super) fn descriptor_of(process: &Process, inode: u64) -> Option<String> {
-    find(&process.open_descriptors().ok()?, &link_text(inode))
+    find(&process.open_descriptors().ok()?, &link_text(inode)).ok()?
 }
 
 /// Whether this very descriptor of the process is the socket still.
@@ -63,8 +71,6 @@ pub(super) enum Bystander {
 /// Whether another process than `holder` has this number and the socket open. At most `budget` descriptors are looked at;
 /// where that is not enough it cannot be told.
 pub(super) fn bystander(proc: &Proc, holder: &Process, pid: u32, inode: u64, budget: &mut usize) -> Bystander {
-    // Nobody there, or somebody whose files are none of our business and whom the full look would not see either.
-    let is_no = |error: Errno| [Errno::SRCH, Errno::ACCESS, Errno::PERM].contains(&error);
     let directory = match proc.directory(pid) {
         Err(Errno::NOENT) => return Bystander::Nobody,
         other => other,
@@ -73,37 +79,49 @@ pub(super) fn bystander(proc: &Proc, holder: &Process, pid: u32, inode: u64, bud
         return Bystander::Harmless;
     }
     let harmless = match directory.and_then(|directory| proc::open_descriptors(&directory)) {
-        Ok(descriptors) => find_within(&descriptors, &link_text(inode), budget).is_none() && *budget > 0,
+        Ok(descriptors) => {
+            find_within(&descriptors, &link_text(inode), budget).is_ok_and(|found| found.is_none()) && *budget > 0
+        }
         Err(Errno::NOENT) => return Bystander::Nobody,
-        Err(error) => is_no(error),
+        Err(error) => is_nobody_or_hidden(error),
     };
     if harmless { Bystander::Harmless } else { Bystander::Holder }
 }
 
-fn holds(descriptors: &OwnedFd, wanted: &[u8]) -> bool {
-    find(descriptors, wanted).is_some()
+/// Nobody is there, or somebody whose files are none of our business.
+fn is_nobody_or_hidden(error: Errno) -> bool {
+    [Errno::NOENT, Errno::SRCH, Errno::ACCESS, Errno::PERM].contains(&error)
 }
 
-fn find(descriptors: &OwnedFd, wanted: &[u8]) -> Option<String> {
+fn find(descriptors: &OwnedFd, wanted: &[u8]) -> Result<Option<String>, Errno> {
     let mut all = usize::MAX;
     find_within(descriptors, wanted, &mut all)
 }
 
 /// Looks at no more than `budget` descriptors, which it uses up.
-fn find_within(descriptors: &OwnedFd, wanted: &[u8], budget: &mut usize) -> Option<String> {
+fn find_within(descriptors: &OwnedFd, wanted: &[u8], budget: &mut usize) -> Result<Option<String>, Errno> {
     let mut room = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(descriptors, &mut room);
     let mut link = [0; 64];
-    while let Some(Ok(entry)) = entries.next() {
-        *budget = budget.checked_sub(1)?;
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if is_nobody_or_hidden(error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(left) = budget.checked_sub(1) else { return Ok(None) };
+        *budget = left;
         match readlinkat_raw(descriptors, entry.file_name(), &mut link[..]) {
-            Ok(length) if link[..length] == *wanted => return entry.file_name().to_str().ok().map(str::to_owned),
+            Ok(length) if link[..length] == *wanted => {
+                return Ok(Some(entry.file_name().to_string_lossy().into_owned()));
+            }
             // The process is gone, and with it everything it held.
-            Err(Errno::SRCH) => return None,
+            Err(Errno::SRCH) => return Ok(None),
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Err(Errno::NOMEM),
             Ok(_) | Err(_) => {}
         }
     }
-    None
+    Ok(None)
 }
 
 fn link_text(inode: u64) -> Vec<u8> {

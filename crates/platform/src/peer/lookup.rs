@@ -66,9 +66,9 @@ impl Lookup {
         self.uid
     }
 
-    /// Whether a quick look may go by a file's state.
-    pub(super) fn vouches_for(&self, state: &State) -> bool {
-        self.digests.vouches_for(state)
+    /// Whether a quick look may go by this state of a file.
+    pub(super) fn vouches_for(&self, state: &State, file: &FileIdentity) -> bool {
+        self.digests.vouches_for(state, file)
     }
 
     pub(super) fn proc(&self) -> Result<&Proc, Reason> {
@@ -228,6 +228,9 @@ impl Lookup {
         effort: Effort,
     ) -> Result<(Peer, Facts), Reason> {
         let proc = self.proc()?;
+        if self.uid == 0 && !process.belongs_to(0) {
+            return Err("it is root's no more");
+        }
         let file = if proc.shares_namespaces(process) { self.executable(process, effort).ok() } else { None };
         let role = file.as_ref().filter(|_| on_user_socket).and_then(|(file, _)| self.first_party.role(file));
         let instance = process.instance(facts);
@@ -314,8 +317,12 @@ impl Lookup {
 
     /// The file the process runs, if it is still the very file at its path.
     fn executable(&self, process: &Process, effort: Effort) -> Result<(FileIdentity, State), Reason> {
-        let state = process.executable(effort)?;
+        // The path first: it is asked of no file system.
         let path = process.executable_path()?;
+        if effort == Effort::Quick && !self.digests.knows_place(&path) {
+            return Err("its executable is not known yet");
+        }
+        let state = process.executable(effort)?;
         let named = State::at(&path, effort).map_err(|_| "its executable is no longer at its path")?;
         if !named.is_same_file(&state) {
             return Err("its executable is no longer at its path");
@@ -324,6 +331,7 @@ impl Lookup {
             return Err("its executable changes the user");
         }
         let digest = self.digests.of(&state, effort, || process.open_executable())?;
+        self.digests.note_place(&path, &state);
         Ok((FileIdentity { path, device: state.device, inode: state.inode, digest }, state))
     }
 
@@ -362,12 +370,15 @@ impl Lookup {
     ) -> Result<Program, Reason> {
         let arguments = process.arguments().unwrap_or_default();
         Ok(match interpreter::runs(family, &arguments) {
-            Runs::File(path) => match self.script(process, path, family, effort) {
+            Runs::File(path) if effort == Effort::Quick => {
+                Program::Script { interpreter, script: self.known_script(process, Path::new(OsStr::from_bytes(path)))? }
+            }
+            Runs::File(path) => match self.script(process, path, family) {
                 Ok(script) => Program::Script { interpreter, script },
-                Err(reason) if effort == Effort::Quick => return Err(reason),
                 Err(_) => Program::Inline { interpreter },
             },
-            Runs::Nothing if family.is_shell() => match self.terminal(process, facts, state, effort) {
+            Runs::Nothing if effort == Effort::Quick => return Err("what it reads is looked at in full"),
+            Runs::Nothing if family.is_shell() => match self.terminal(process, facts, state) {
                 Some(leader) => Program::Terminal { shell: interpreter, tty: facts.terminal, leader },
                 None => Program::Inline { interpreter },
             },
@@ -375,35 +386,47 @@ impl Lookup {
         })
     }
 
-    fn script(&self, process: &Process, path: &[u8], family: Family, effort: Effort) -> Result<FileIdentity, Reason> {
+    /// A script that is named by its full path, was seen there before, and is there by that very path.
+    fn known_script(&self, process: &Process, path: &Path) -> Result<FileIdentity, Reason> {
+        const UNKNOWN: Reason = "its script is looked at in full";
+        if !path.is_absolute() || !self.digests.knows_place(path) || !process.has_our_root() {
+            return Err(UNKNOWN);
+        }
+        let state = State::at(path, Effort::Quick).map_err(|_| UNKNOWN)?;
+        let digest = self.digests.of(&state, Effort::Quick, || Err(Errno::NOENT))?;
+        Ok(FileIdentity { path: path.to_owned(), device: state.device, inode: state.inode, digest })
+    }
+
+    fn script(&self, process: &Process, path: &[u8], family: Family) -> Result<FileIdentity, Reason> {
         const GONE: Reason = "its script cannot be opened";
-        let opened = match process.open_as_it_would(Path::new(OsStr::from_bytes(path)), effort) {
+        let opened = match process.open_as_it_would(Path::new(OsStr::from_bytes(path))) {
             Err(Errno::NOENT) if family == Family::Node => {
                 let with_suffix = PathBuf::from(std::ffi::OsString::from_vec([path, b".js"].concat()));
-                process.open_as_it_would(&with_suffix, effort)
+                process.open_as_it_would(&with_suffix)
             }
             other => other,
         };
         let fd = opened.map_err(|_| GONE)?;
-        let state = State::of_open(&fd, effort).map_err(|_| GONE)?;
+        let state = State::of_open(&fd, Effort::Full).map_err(|_| GONE)?;
         let path = proc::path_of_open(fd.as_fd()).map_err(|_| GONE)?;
-        if !State::at(&path, effort).map_err(|_| GONE)?.is_same_file(&state) {
+        if !State::at(&path, Effort::Full).map_err(|_| GONE)?.is_same_file(&state) {
             return Err(GONE);
         }
-        let digest = self.digests.of(&state, effort, || Ok(fd))?;
+        let digest = self.digests.of(&state, Effort::Full, || Ok(fd))?;
+        self.digests.note_place(&path, &state);
         Ok(FileIdentity { path, device: state.device, inode: state.inode, digest })
     }
 
     /// The leader of the terminal session this shell is typed into: its input is the terminal, or it is a fork without
     /// exec (a subshell) of a shell whose input is.
-    fn terminal(&self, process: &Process, facts: &Facts, state: &State, effort: Effort) -> Option<ProcessInstance> {
-        if facts.terminal == 0 || !self.is_typed_into(process, facts, state, effort) {
+    fn terminal(&self, process: &Process, facts: &Facts, state: &State) -> Option<ProcessInstance> {
+        if facts.terminal == 0 || !self.is_typed_into(process, facts, state) {
             return None;
         }
         self.leader(facts.session)
     }
 
-    fn is_typed_into(&self, process: &Process, facts: &Facts, state: &State, effort: Effort) -> bool {
+    fn is_typed_into(&self, process: &Process, facts: &Facts, state: &State) -> bool {
         if process.reads_terminal(facts.terminal) {
             return true;
         }
@@ -414,7 +437,7 @@ impl Lookup {
             let is_fork = facts.arguments_at != 0
                 && (above.arguments_at, above.session, above.terminal)
                     == (facts.arguments_at, facts.session, facts.terminal)
-                && parent.executable(effort).is_ok_and(|parent| parent.is_same_file(state));
+                && parent.executable(Effort::Full).is_ok_and(|parent| parent.is_same_file(state));
             if !is_fork {
                 return false;
             }

@@ -69,6 +69,12 @@ impl Proc {
     pub(super) fn open() -> Result<Self, Errno> {
         let root = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let own = Process::open(std::process::id(), open_directory(root.as_fd(), "self")?)?;
+        let mut link = [0; 16];
+        let length = readlinkat_raw(&root, "self", &mut link[..])?;
+        if link[..length] != *std::process::id().to_string().as_bytes() {
+            // It is of another pid namespace: its numbers are not those the kernel gives us.
+            return Err(Errno::XDEV);
+        }
         let mut namespaces = [[0; 40]; 4];
         for (link, name) in namespaces.iter_mut().zip(NAMESPACES) {
             *link = own.link(name)?;
@@ -251,36 +257,36 @@ impl Process {
         Ok(buffer)
     }
 
-    /// Its arguments, the program's own name first. One that was cut off at the end is left out.
+    /// Its arguments; see [`arguments_of`].
     pub(super) fn arguments(&self) -> Result<Vec<Vec<u8>>, Errno> {
-        let bytes = self.command_line()?;
-        let whole = bytes.len() < COMMAND_LINE_ROOM;
-        let ended = bytes.ends_with(b"\0");
-        let mut arguments: Vec<Vec<u8>> = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
-        if ended || !whole {
-            arguments.pop();
-        }
-        Ok(arguments)
+        self.command_line().map(|bytes| arguments_of(&bytes))
     }
 
-    /// Opens a path as this process would: relative to where it is now, magic links refused. A quick look gets a handle
-    /// that cannot be read from.
-    pub(super) fn open_as_it_would(&self, path: &Path, effort: Effort) -> Result<OwnedFd, Errno> {
+    /// Opens a path as this process would: relative to where it is now, magic links refused.
+    pub(super) fn open_as_it_would(&self, path: &Path) -> Result<OwnedFd, Errno> {
         use rustix::fs::{ResolveFlags, openat2};
-        let root = State::behind(&self.directory, "root", effort)?;
-        if !root.is_same_file(&State::at(Path::new("/"), effort)?) {
+        let root = State::behind(&self.directory, "root", Effort::Full)?;
+        if !root.is_same_file(&State::at(Path::new("/"), Effort::Full)?) {
             return Err(Errno::XDEV);
         }
         let here = openat(&self.directory, "cwd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let (flags, resolve) = match effort {
-            Effort::Full => (OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, ResolveFlags::NO_MAGICLINKS),
-            Effort::Quick => (OFlags::PATH, ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED),
-        };
-        openat2(here, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        openat2(here, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+    }
+
+    /// Whether a full path means the same to it as to us, as far as its root goes; asked of no file system.
+    pub(super) fn has_our_root(&self) -> bool {
+        let mut link = [0; 8];
+        readlinkat_raw(&self.directory, "root", &mut link[..]).is_ok_and(|length| link[..length] == *b"/")
     }
 
     /// Whether its standard input is this terminal (or whatever `/dev/tty` is to it).
     pub(super) fn reads_terminal(&self, terminal: u32) -> bool {
+        let mut link = [0; 8];
+        let length = readlinkat_raw(&self.directory, "fd/0", &mut link[..]);
+        if !length.is_ok_and(|length| link[..length].starts_with(b"/dev/")) {
+            return false;
+        }
         let flags = (AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE);
         let Ok(input) = statx(&self.directory, "fd/0", flags.0, flags.1) else { return false };
         let (major, minor) = (input.stx_rdev_major, input.stx_rdev_minor);
@@ -315,6 +321,16 @@ pub(super) fn newest_process() -> Option<u32> {
     // A stand-in for procfs (LXCFS, gVisor) may give a number that does not move.
     let real = rustix::fs::fstatfs(&file).is_ok_and(|facts| facts.f_type == rustix::fs::PROC_SUPER_MAGIC);
     (real && number != 0).then_some(number)
+}
+
+/// The arguments in a command line, the program's own name first. One that was cut off at the end is left out.
+pub(super) fn arguments_of(command_line: &[u8]) -> Vec<Vec<u8>> {
+    let whole = command_line.len() < COMMAND_LINE_ROOM;
+    let mut arguments: Vec<Vec<u8>> = command_line.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+    if command_line.ends_with(b"\0") || !whole {
+        arguments.pop();
+    }
+    arguments
 }
 
 /// The absolute path a link of procfs shows.

@@ -11,6 +11,7 @@ use super::{
     Lookup, LookupError,
     files::{Effort, State},
     holder::{self, Bystander},
+    interpreter::{self, Kind, Runs},
     proc::{self, Proc, Process},
 };
 use broker::{Peer, ProcessInstance, Program};
@@ -28,8 +29,9 @@ const FULL_LOOK_LASTS: Duration = Duration::from_secs(1);
 /// The most new processes that are looked at one by one, and the most of their descriptors together.
 const MOST_NEW: u32 = 128;
 const MOST_DESCRIPTORS: usize = 4096;
-/// How many processes may be in the making at once.
-const IN_THE_MAKING: u32 = 4;
+/// How many processes may be in the making at once, and for how long.
+const IN_THE_MAKING: u32 = 32;
+const MADE_WITHIN: Duration = Duration::from_millis(100);
 /// How long a sighting on one connection serves the next connection of the same process.
 const SERVES_NEXT: Duration = Duration::from_secs(10);
 /// Most sightings kept for a next connection.
@@ -74,37 +76,41 @@ struct Interpreted {
 }
 
 impl Watched {
-    fn new(process: Arc<Process>, program: &Program) -> Option<Self> {
+    fn new(process: Arc<Process>, program: &Program, effort: Effort) -> Option<Self> {
         let path = program.executable().path.clone();
-        let file = process.executable(Effort::Full).ok()?;
+        let file = process.executable(effort).ok()?;
         let script = match program {
             Program::Executable { .. } => return Some(Self { process, file, path, interpreted: None }),
             // What makes a shell a person's own is more than can be looked at cheaply.
             Program::Terminal { .. } => return None,
             Program::Inline { .. } => None,
-            // A path that leads elsewhere from another directory, or by a link that is turned, means another script after
-            // an exec with the same arguments.
-            Program::Script { script, .. } => {
-                let word =
-                    process.arguments().ok()?.into_iter().find(|word| *word == script.path.as_os_str().as_bytes());
-                word?;
-                Some((script.path.clone(), State::at(&script.path, Effort::Full).ok()?))
-            }
+            Program::Script { script, .. } => Some((script.path.clone(), State::at(&script.path, effort).ok()?)),
         };
-        let interpreted = Some(Interpreted { command_line: process.command_line().ok()?, script });
-        Some(Self { process, file, path, interpreted })
+        let command_line = process.command_line().ok()?;
+        // Words that mean something else from another directory, by a link that is turned, or once a file can be read,
+        // mean another script after an exec.
+        let Kind::Interpreter(family) = interpreter::kind(path.file_name()?.as_bytes()) else { return None };
+        let arguments = proc::arguments_of(&command_line);
+        let as_told = match (interpreter::runs(family, &arguments), &script) {
+            (Runs::File(word), Some((script, _))) => *word == *script.as_os_str().as_bytes(),
+            (Runs::Inline, None) => true,
+            _ => false,
+        };
+        as_told.then_some(Self { process, file, path, interpreted: Some(Interpreted { command_line, script }) })
     }
 
     fn is_unchanged(&self, proc: &Proc) -> bool {
-        self.process.executable(Effort::Quick) == Ok(self.file)
-            && self.process.executable_path().as_ref() == Ok(&self.path)
-            && State::at(&self.path, Effort::Quick) == Ok(self.file)
+        // Paths first: they are asked of no file system.
+        self.process.executable_path().as_ref() == Ok(&self.path)
             && self.interpreted.as_ref().is_none_or(|interpreted| {
                 let script = interpreted.script.as_ref();
-                self.process.command_line().as_ref() == Ok(&interpreted.command_line)
+                proc.shares_namespaces(&self.process)
+                    && self.process.has_our_root()
+                    && self.process.command_line().as_ref() == Ok(&interpreted.command_line)
                     && script.is_none_or(|(path, state)| State::at(path, Effort::Quick) == Ok(*state))
-                    && proc.shares_namespaces(&self.process)
             })
+            && State::at(&self.path, Effort::Quick) == Ok(self.file)
+            && self.process.executable(Effort::Quick) == Ok(self.file)
     }
 }
 
@@ -205,8 +211,11 @@ impl Lookup {
         let Some((local, remote)) = tcp else {
             return self.recheck_with(before, effort).then(|| self.watch(Arc::clone(before), None, effort))?;
         };
+        if effort == Effort::Quick {
+            return None;
+        }
         let full_look = FullLook::begin();
-        if effort == Effort::Quick || !self.recheck_tcp(before, local, remote) {
+        if !self.recheck_tcp(before, local, remote) {
             return None;
         }
         let held = self.held(before, local, remote, full_look);
@@ -216,7 +225,7 @@ impl Lookup {
     /// Notes what shows a change later, then looks once more: what was noted is of the peer that was told. `None` when it
     /// is another by now.
     fn watch(&self, peer: Arc<Peer>, held: Option<Arc<Held>>, effort: Effort) -> Option<Sighting> {
-        let watched = self.notes_on(&peer).map(Arc::new);
+        let watched = self.notes_on(&peer, effort).map(Arc::new);
         if watched.is_some() && !self.recheck_with(&peer, effort) {
             return None;
         }
@@ -232,16 +241,17 @@ impl Lookup {
     }
 
     /// Only for programs that speak for themselves: `daypass` asks once and is gone.
-    fn notes_on(&self, peer: &Peer) -> Option<Watched> {
+    fn notes_on(&self, peer: &Peer, effort: Effort) -> Option<Watched> {
         let program = peer.program.as_ref().filter(|_| peer.instance == peer.subject)?;
         let (process, facts) = self.proc().ok()?.process(peer.instance.pid).ok()?;
         if process.instance(&facts) != peer.instance {
             return None;
         }
         // A file that changed just now may change again without showing it, and one of another machine unseen.
-        Watched::new(process, program).filter(|one| {
+        Watched::new(process, program, effort).filter(|one| {
             let script = one.interpreted.as_ref().and_then(|interpreted| interpreted.script.as_ref());
-            self.vouches_for(&one.file) && script.is_none_or(|(_, state)| self.vouches_for(state))
+            self.vouches_for(&one.file, program.executable())
+                && script.is_none_or(|(_, state)| self.vouches_for(state, program.file()))
         })
     }
 
@@ -279,7 +289,14 @@ impl Held {
             return true;
         }
         match holder::bystander(proc, process, pid, self.inode, budget) {
-            Bystander::Nobody => true,
+            // Who had a number at the full look and is not there a while later was never made, or has ended.
+            Bystander::Nobody => {
+                let settled = pid <= self.full_look.newest + IN_THE_MAKING && self.full_look.at.elapsed() > MADE_WITHIN;
+                if settled {
+                    self.harmless.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+                }
+                true
+            }
             Bystander::Holder => false,
             Bystander::Harmless => {
                 self.harmless.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);

@@ -91,7 +91,16 @@ impl Room {
             .current_dir(self.path(""))
             .stdin(Stdio::piped())
             .stderr(Stdio::inherit());
-        Kept(command.spawn().unwrap())
+        loop {
+            match command.spawn() {
+                Ok(child) => return Kept(child),
+                // Another test forked while the file was being written.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     pub(crate) fn accept(&self) -> UnixStream {

@@ -68,12 +68,11 @@ fn a_cheap_look_sees_what_changed() {
         let child = room.start(Command::new("python3").arg(word));
         let stream = room.accept();
         let connected = room.lookup.instance_of(child.0.id());
-        for effort in [Effort::Quick, Effort::Full] {
-            let sighting = room.lookup.sight_unix(stream.as_fd(), connected, effort).unwrap();
-            assert_eq!(script_of(sighting.peer()).1, tool, "{}", word.display());
-            assert!(!room.lookup.is_unchanged(&sighting), "{}", word.display());
-            assert!(room.lookup.look_again(&sighting, None, effort).is_some());
-        }
+        let sighting = room.lookup.sight_unix(stream.as_fd(), connected, Effort::Full).unwrap();
+        assert_eq!(script_of(sighting.peer()).1, tool, "{}", word.display());
+        assert!(!room.lookup.is_unchanged(&sighting), "{}", word.display());
+        assert!(room.lookup.look_again(&sighting, None, Effort::Quick).is_none(), "{}", word.display());
+        assert!(room.lookup.look_again(&sighting, None, Effort::Full).is_some());
     }
     std::fs::write(&tool, "# another\n").unwrap();
     changed("its script was rewritten", &sighting);
@@ -131,4 +130,42 @@ fn a_cheap_look_over_tcp_sees_a_second_holder() {
     assert!(!room.lookup.is_unchanged(&sighting));
     let again = room.lookup.look_again(&sighting, Some((local, remote)), Effort::Full).expect("it is the same");
     assert!(room.lookup.is_unchanged(&again));
+}
+
+#[test]
+fn words_that_only_contain_the_path_of_the_script_get_no_cheap_look() {
+    let room = Room::new();
+    let text = "import os, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['PEER_SOCKET'])\nsys.stdin.readline()\n";
+    let tool = room.file("tool.py", text);
+    settle();
+    // The first word is what runs; from another directory it would be another script, the second word would not.
+    let child = room.start(Command::new("python3").arg("tool.py").arg(&tool));
+    let stream = room.accept();
+    let connected = room.lookup.instance_of(child.0.id());
+    let sighting = room.lookup.sight_unix(stream.as_fd(), connected, Effort::Full).unwrap();
+    assert_eq!(script_of(sighting.peer()).1, tool);
+    assert!(!room.lookup.is_unchanged(&sighting));
+    assert!(room.lookup.seen_unix(connected).is_none());
+    assert!(room.lookup.sight_unix(stream.as_fd(), connected, Effort::Quick).is_err(), "a relative path is not quick");
+}
+
+#[test]
+fn a_quick_look_tells_only_what_was_seen_in_full() {
+    let room = Room::new();
+    let tool = room.copy_perl("tool");
+    settle();
+    let meet = || {
+        let child = room.start(&mut perl(&tool, &format!("{DIAL}{WAIT}")));
+        let stream = room.accept();
+        let connected = room.lookup.instance_of(child.0.id());
+        (child, stream, connected)
+    };
+    let (_first, stream, connected) = meet();
+    assert!(room.lookup.sight_unix(stream.as_fd(), connected, Effort::Quick).is_err(), "nobody has read its file yet");
+    let full = room.lookup.sight_unix(stream.as_fd(), connected, Effort::Full).unwrap();
+    let (_second, stream, connected) = meet();
+    let quick = room.lookup.sight_unix(stream.as_fd(), connected, Effort::Quick).unwrap();
+    assert_eq!(quick.peer().program, full.peer().program);
+    assert_ne!(quick.peer().instance, full.peer().instance);
+    assert!(room.lookup.is_unchanged(&quick));
 }
