@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test check demo man openapi lint deny
+.PHONY: help build test check demo man openapi fuzz lint deny
 
 # Tools that had to be brought along come first; cargo may not be on the path of a fresh rustup.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -40,9 +40,13 @@ man: ## write docs/man and the shell completions anew, from the definition of th
 openapi: ## write docs/openapi.json and the reference in docs/api.md anew, from crates/localapi
 	DAYPASS_WRITE=1 cargo test --locked --quiet -p e2e --test e2e -- offline::interface::the_description
 
+fuzz: ## fuzz each reader of foreign bytes for FUZZ_SECONDS (10); needs cargo-fuzz and a nightly toolchain
+	@tests/tools/fuzz
+
 bench: ## measure release programs beside their peers (some minutes); writes docs/performance.md; installs what is missing
 	@tests/tools/install bench
 	cargo build --locked --release -p daypass-agent -p daypass-cli -p daypass-benches -p e2e --bins
+	@! grep -q DAYPASS_FAILPOINT target/release/daypass-agent || { echo "a release build knows failpoints"; exit 1; }
 	target/release/daypass-bench report --document docs/performance.md
 
 lint: deny ## formatting, clippy, licences and banned crates

@@ -29,7 +29,10 @@ async function alive() {
 function idle() {
   const at = document.activeElement;
   const typed = [...document.querySelectorAll("input[type=search]")].some((field) => field.value !== field.defaultValue);
-  return !typed && (!at || at === document.body) && !document.querySelector("main details[open]");
+  const picked = [...document.querySelectorAll("select")].some(
+    (list) => list.selectedIndex !== Math.max(0, [...list.options].findIndex((option) => option.defaultSelected)),
+  );
+  return !typed && !picked && (!at || at === document.body) && !document.querySelector("main details[open]");
 }
 
 async function look() {

@@ -93,6 +93,7 @@ fn decisions(criterion: &mut Criterion) {
         now: Timestamp::from_seconds(1_100),
         min_valid: Span::seconds(60),
         refresh: false,
+        blocked: false,
         screen_locked: false,
         user_can_write: &|_| false,
     };

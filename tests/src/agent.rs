@@ -64,7 +64,12 @@ impl Agent {
         self.process.stop();
     }
 
-    /// Starts it again after [`Self::kill`] or [`Self::stop`].
+    /// Waits until it has ended by itself; returns its exit code, 128 + signal when a signal ended it.
+    pub fn end(&mut self) -> i32 {
+        until("the agent to end", Duration::from_secs(30), || self.process.ended())
+    }
+
+    /// Starts it again after [`Self::kill`], [`Self::stop`] or [`Self::end`].
     pub fn restart(&mut self) {
         self.process = Self::spawn(&self.home, self.managed.as_ref());
         self.wait();

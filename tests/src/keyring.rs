@@ -1,8 +1,7 @@
 //! A real keychain: gnome-keyring on a private D-Bus that nothing else can reach and that starts no service by itself.
 
-use crate::{home::Home, process, process::Running, until};
+use crate::{bus::Bus, home::Home, process, process::Running, until};
 use std::{
-    fs,
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
     process::{Command, Stdio},
@@ -16,33 +15,14 @@ const PASSWORD: &str = "password of the test keyring";
 pub struct Keyring {
     home: Arc<Home>,
     daemon: Option<Running>,
-    _bus: Running,
+    _bus: Bus,
 }
 
 impl Keyring {
     /// Starts both, with the keychain unlocked, and makes the home use them.
     pub fn start(home: &Arc<Home>) -> Self {
-        let socket = home.runtime().join("bus");
-        let configuration = home.folder("bus").join("bus.conf");
-        let text = format!(
-            r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:path={}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
-</busconfig>
-"#,
-            socket.display()
-        );
-        fs::write(&configuration, text).expect("write");
-        let mut command = Command::new("dbus-daemon");
-        command.arg("--nofork").arg(format!("--config-file={}", configuration.display()));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        home.prepare(&mut command);
-        let bus = Running::start(&mut command);
-        until("the private bus", Duration::from_secs(10), || socket.exists().then_some(()));
-        home.use_bus(Some(format!("unix:path={}", socket.display())));
+        let bus = Bus::start(home, "bus");
+        home.use_bus(Some(bus.address().to_owned()));
         let mut keyring = Self { home: home.clone(), daemon: None, _bus: bus };
         keyring.start_daemon();
         keyring

@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod browser;
+pub mod bus;
 pub mod canary;
 pub mod documents;
 pub mod home;
@@ -20,6 +21,7 @@ pub mod orders;
 pub mod process;
 pub mod provider;
 pub mod robot;
+pub mod screen;
 pub mod world;
 
 use std::{

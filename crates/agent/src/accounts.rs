@@ -83,7 +83,7 @@ impl SignIn {
         serde_json::to_string(&stored).ok().map(SecretString::from)
     }
 
-    fn from_secret(secret: &SecretString) -> Option<Self> {
+    pub(crate) fn from_secret(secret: &SecretString) -> Option<Self> {
         let stored: Stored = serde_json::from_str(secret.expose_secret()).ok()?;
         (stored.version == 1).then(|| Self {
             issuer: stored.issuer.clone(),

@@ -3,6 +3,7 @@
 use crate::{
     accounts::Accounts,
     consents::Consents,
+    lock_state::Screen,
     minting::Mint,
     pages::Pages,
     profiles::{Profiles, Snapshot},
@@ -37,6 +38,7 @@ pub struct Agent {
     pub(crate) profiles: Profiles,
     pub(crate) pages: Pages,
     pub(crate) sign_ins: SignIns,
+    pub(crate) screen: Screen,
     /// Base address, `http://127.0.0.1:PORT`.
     pub(crate) address: String,
     pub(crate) uid: u32,
@@ -80,9 +82,4 @@ impl Agent {
     pub(crate) fn has_desktop(&self) -> bool {
         self.desktops.load(Ordering::Relaxed) > 0
     }
-}
-
-/// Whether the screen is known to be locked; unknown counts as unlocked.
-pub(crate) fn screen_locked() -> bool {
-    platform::screen::lock_state() == platform::screen::LockState::Locked
 }

@@ -9,7 +9,7 @@ mod answering;
 pub(crate) use answering::{Answerer, NotTaken, digest};
 
 use crate::{
-    agent::{Agent, screen_locked},
+    agent::Agent,
     random,
     server::{Connection, Side},
     store::{AuditEntry, lock},
@@ -167,7 +167,7 @@ pub(crate) fn open_address(rules: &Rules, address: &str) -> bool {
 impl Agent {
     /// Whether a window of ours can reach a person.
     pub(crate) fn can_show(&self, rules: &Rules) -> bool {
-        !screen_locked() && (self.has_desktop() || opener(rules).can_open())
+        !self.screen.is_locked() && (self.has_desktop() || opener(rules).can_open())
     }
 
     /// Whether a person may answer in a terminal.
@@ -225,7 +225,7 @@ impl Agent {
             _ => {}
         }
         let rules = self.rules();
-        if screen_locked() || !(self.can_show(&rules) || self.terminal_allowed(&rules)) {
+        if self.screen.is_locked() || !(self.can_show(&rules) || self.terminal_allowed(&rules)) {
             return Err(Refusal::ConsentUnavailable("there is nobody here who could be asked".to_owned()));
         }
         self.fill_package(&mut ask.peer).await;
@@ -255,6 +255,13 @@ impl Agent {
         let from = peer.instance;
         let lineage = tokio::task::spawn_blocking(move || lookup.lineage(from)).await.unwrap_or_default();
         let id = random::hex_name::<8>(self.entropy.as_ref());
+        // Locked or blocked meanwhile: a question opened now would not be ended by that.
+        if self.screen.is_locked() {
+            return Err(Refusal::ConsentUnavailable("the screen is locked".to_owned()));
+        }
+        if self.store.is_blocked(&ask.program) {
+            return Err(Refusal::ProgramBlocked);
+        }
         let (opened, waiter) = lock(&self.consents.table).open(ask, id, wait, self.now())?;
         let waiting = Waiting { agent: self, id: opened.id.clone(), waiter };
         self.consents.note(&opened.id, wait.map(|_| waiter), &peer, lineage);

@@ -23,6 +23,7 @@ use broker::{Account, AccountName, Refusal, Span, ports::KeychainError};
 use futures_util::future::join_all;
 use localapi::{AgentStatus, Doctor, DoctorCheck};
 use oidc::Diagnosis;
+use platform::screen::LockState;
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -126,7 +127,7 @@ impl Agent {
         checks.push(keychain(self.vault.absent_because(), &anchor));
         checks.extend(profile(&snapshot, self.test_policy));
         checks.push(self.examine_audit(&anchor));
-        checks.push(screen());
+        checks.push(screen(self.screen.state()));
         let told: Vec<&Diagnosis> = ways.values().collect();
         let one_proxy_line = way::without_proxy(&told);
         checks.extend(one_proxy_line.clone());
@@ -318,11 +319,12 @@ fn counted(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
-fn screen() -> DoctorCheck {
-    use platform::screen::LockState;
-    match platform::screen::lock_state() {
+fn screen(state: LockState) -> DoctorCheck {
+    match state {
         LockState::Unlocked => check("screen", State::Ok, "it is unlocked"),
-        LockState::Locked => check("screen", State::Warning, "it is locked, so nobody can be asked").hint("unlock it"),
+        LockState::Locked => {
+            check("screen", State::Warning, "it is locked, so no program gets anything").hint("unlock it")
+        }
         LockState::Unknown => {
             check("screen", State::Skipped, "whether it is locked cannot be told here; it counts as unlocked")
         }

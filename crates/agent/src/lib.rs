@@ -8,6 +8,11 @@ mod accounts;
 pub mod agent;
 mod consents;
 mod doctor;
+mod failpoints;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod lock_state;
 mod minting;
 mod pages;
 mod profiles;

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Pause before the one check after an answer that got lost on the way.
-const CHECK_PAUSE: Duration = Duration::from_secs(1);
+const CHECK_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1000 });
 /// The agent itself tries the one check this long after the lost answer at the earliest.
 const CHECK_REST: Span = Span::seconds(60);
 /// In place of a pause: nothing was tried.
@@ -153,7 +153,7 @@ impl Agent {
         let asks_own = matches!(need.key.target, Target::Own | Target::IdToken);
         let lost_sign_in = || (Refusal::LoginRequired(account.name.clone()), None);
         let internal = |e: crate::store::StoreError| (Refusal::Internal(e.to_string()), None);
-        let failpoint = crate::startup::failpoint;
+        let failpoint = crate::failpoints::reach;
         // Whether the account's own scopes are to be tried because this resource alone was refused, and whether an
         // answer got lost in this very call: then a good check is the end of it.
         let (mut checking_for_resource, mut lost_before) = (false, false);
@@ -329,6 +329,7 @@ impl Agent {
             self.drop_orphan(&need.account, Ok(answer)).await;
             return Err(Refusal::LoginRequired(entry.name.clone()));
         }
+        crate::failpoints::reach("refresh.stored");
         // A rotation that is not durable still counts against the old token, which the keychain may hold.
         if (kept == Kept::Durable || !rotated)
             && let Err(error) = self.store.set_attempts(entry.name.as_str(), print, 0, self.now())
@@ -426,7 +427,7 @@ fn known_subject(sign_in: &SignIn) -> oidc::KnownSubject {
 }
 
 /// Whether an access token may be handed out for this audience: opaque ones may, JWTs must name it.
-fn carries_audience(token: &SecretString, audience: &str) -> bool {
+pub(crate) fn carries_audience(token: &SecretString, audience: &str) -> bool {
     let token = token.expose_secret();
     let mut parts = token.split('.');
     let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
@@ -454,6 +455,9 @@ fn refusal_of(error: &OidcError, account: &Account, need: &Need) -> (Refusal, Op
     };
     (refusal, pause)
 }
+
+#[cfg(test)]
+mod machine;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use crate::{
     accounts::Accounts,
     agent::Agent,
     consents::Consents,
+    lock_state::{self, Screen},
     minting::Mint,
     pages::Pages,
     profiles::Profiles,
@@ -118,8 +119,7 @@ pub async fn run(call: Call) -> Result<(), StartError> {
         LockError::Held => StartError::Running,
         other => StartError::Lock(other.to_string()),
     })?;
-    let agent = assemble(&call, &paths).await?;
-    let (agent, tcp) = agent;
+    let (agent, tcp) = assemble(&call, &paths, outside()?).await?;
     // The address first: whoever sees the socket finds it.
     write_address(&paths, &agent.address).map_err(StartError::Listen)?;
     let socket = bind_socket(&paths.socket()).map_err(StartError::Listen)?;
@@ -131,6 +131,7 @@ pub async fn run(call: Call) -> Result<(), StartError> {
         tokio::spawn(on_tcp.tcp(tcp)),
         tokio::spawn(on_socket.unix(socket)),
         tokio::spawn(upkeep::run(Arc::clone(&agent))),
+        tokio::spawn(lock_state::watch(Arc::clone(&agent))),
     ];
     agent.log(AuditEntry { event: "agent.started", code: "ok".to_owned(), ..AuditEntry::default() });
     let reading = Arc::clone(&agent);
@@ -150,9 +151,32 @@ pub async fn run(call: Call) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn assemble(call: &Call, paths: &Paths) -> Result<(Arc<Agent>, TcpListener), StartError> {
+/// What an agent is given of the world around it.
+pub(crate) struct Outside {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    /// Opens the keychain.
+    pub(crate) opener: crate::vault::Opener,
+    pub(crate) oidc: oidc::Client,
+}
+
+/// The real one.
+fn outside() -> Result<Outside, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let opener: crate::vault::Opener = Arc::new(|| {
+        platform::keychain::open("daypass", KEYCHAIN_TIME).map(|keychain| Arc::new(keychain) as Arc<dyn Keychain>)
+    });
+    let oidc = oidc::Client::new(&oidc::Options::default(), Arc::clone(&clock), Arc::clone(&entropy))?;
+    Ok(Outside { clock, entropy, opener, oidc })
+}
+
+pub(crate) async fn assemble(
+    call: &Call,
+    paths: &Paths,
+    outside: Outside,
+) -> Result<(Arc<Agent>, TcpListener), StartError> {
+    let Outside { clock, entropy, opener, oidc } = outside;
     let uid = rustix::process::getuid().as_raw();
     let test_policy = call.managed_dir.is_some();
     let profiles = Profiles::open(paths.user_profile(), call.managed_dir.clone(), uid);
@@ -163,9 +187,6 @@ async fn assemble(call: &Call, paths: &Paths) -> Result<(Arc<Agent>, TcpListener
     let address = format!("http://127.0.0.1:{port}");
     let installation = random::hex_name::<4>(entropy.as_ref());
     let store = Store::open(&paths.database(), test_policy, installation)?;
-    let opener: crate::vault::Opener = Arc::new(|| {
-        platform::keychain::open("daypass", KEYCHAIN_TIME).map(|keychain| Arc::new(keychain) as Arc<dyn Keychain>)
-    });
     let vault = tokio::task::spawn_blocking(move || Vault::open(opener, Arc::new(Memory::default()), test_policy))
         .await
         .map_err(|e| StartError::Other(e.to_string()))?;
@@ -174,7 +195,6 @@ async fn assemble(call: &Call, paths: &Paths) -> Result<(Arc<Agent>, TcpListener
     }
     let lasting = port == rules.broker.port && rules.broker.port != 0;
     let mint = Mint::open(address.clone(), lasting, &vault, entropy.as_ref(), clock.now()).await;
-    let oidc = oidc::Client::new(&oidc::Options::default(), Arc::clone(&clock), Arc::clone(&entropy))?;
     let first_party = FirstParty::beside_this_program().map_err(|e| StartError::Other(e.to_string()))?;
     for line in &profiles.current().diagnostics {
         tracing::warn!(line, "the profile");
@@ -192,6 +212,7 @@ async fn assemble(call: &Call, paths: &Paths) -> Result<(Arc<Agent>, TcpListener
         profiles,
         pages: Pages::default(),
         sign_ins: SignIns::default(),
+        screen: Screen::default(),
         address,
         uid,
         started: Instant::now(),
@@ -252,16 +273,3 @@ async fn wait_for_signal() {
     };
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hup.recv() => {}, _ = quit.recv() => {} }
 }
-
-/// In test builds: stops the process dead at the step named by `DAYPASS_FAILPOINT`. Otherwise nothing.
-#[cfg(feature = "failpoints")]
-pub(crate) fn failpoint(step: &str) {
-    if std::env::var("DAYPASS_FAILPOINT").as_deref() == Ok(step) {
-        tracing::warn!(step, "stopping here, as told");
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    }
-}
-
-/// In test builds: stops the process dead at a named step. Otherwise nothing.
-#[cfg(not(feature = "failpoints"))]
-pub(crate) fn failpoint(_step: &str) {}

@@ -37,7 +37,11 @@ impl Ports for Trip<'_> {
     }
 
     fn screen_locked(&self) -> bool {
-        crate::agent::screen_locked()
+        self.agent.screen.is_locked()
+    }
+
+    fn blocked(&self, peer: &Peer) -> bool {
+        peer.program.as_ref().is_some_and(|program| self.agent.store.is_blocked(program))
     }
 
     fn user_can_write(&self, path: &Path) -> bool {

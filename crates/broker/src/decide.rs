@@ -8,7 +8,7 @@ use crate::{
     peer::{Peer, Program},
     refusal::Refusal,
     rules::{Account, ConsentRule, LockRule, PeerRule, Peers, Resource, Rules, TokenKind},
-    words::{ScopeSet, Span, Timestamp},
+    words::{ResourceName, ScopeSet, Span, Timestamp},
 };
 use secrecy::SecretString;
 use std::{path::Path, sync::Arc};
@@ -97,6 +97,8 @@ pub struct Facts<'a> {
     pub min_valid: Span,
     /// Whether a new token is asked for even if one is at hand.
     pub refresh: bool,
+    /// Whether the user has blocked the program.
+    pub blocked: bool,
     /// Whether the screen is known to be locked.
     pub screen_locked: bool,
     /// Whether the user can write the file or its directory (a preapproved path then needs a digest).
@@ -147,13 +149,30 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some(program) = &facts.peer.program else {
         return Decision::Deny(Refusal::PeerUnidentified);
     };
-    if facts.screen_locked && (resource.sensitive || facts.rules.consent.on_lock == LockRule::Pause) {
-        return Decision::Deny(Refusal::ConsentUnavailable("the screen is locked".to_owned()));
+    // The user's block comes before IT's list: it takes away only.
+    if facts.blocked {
+        return Decision::Deny(Refusal::ProgramBlocked);
+    }
+    // Whatever locking ends, nothing is answered meanwhile: ending more must never give more.
+    if facts.screen_locked {
+        return Decision::Deny(locked());
     }
     match authority(facts, program) {
         None => Decision::AskConsent,
         Some(authority) => with_authority(facts, authority),
     }
+}
+
+/// What is answered while the screen is locked.
+pub(crate) fn locked() -> Refusal {
+    Refusal::ConsentUnavailable("the screen is locked".to_owned())
+}
+
+/// Whether locking the screen ends what was given for this resource (`None`: a question that is open). A sensitive
+/// resource keeps nothing; by [`LockRule::End`] only what was given for always stays.
+pub fn ends_on_lock(rules: &Rules, resource: &ResourceName, given: Option<Choice>) -> bool {
+    rules.resources.get(resource).is_some_and(|resource| resource.sensitive)
+        || (rules.consent.on_lock == LockRule::End && given != Some(Choice::Always))
 }
 
 /// Goes on from a yes: the token at hand if it is good enough, else a new one.

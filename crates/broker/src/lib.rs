@@ -4,6 +4,7 @@
 //! know comes in as values ([`Peer`], [`Rules`], [`Grant`], [`Timestamp`]) or through the traits in [`ports`].
 //! It protects the decision only; whether a [`Peer`] is told truthfully is the business of whoever looked it up.
 
+mod block;
 pub mod consent;
 mod decide;
 mod grant;
@@ -14,8 +15,10 @@ mod rules;
 pub mod trip;
 mod words;
 
+pub use block::{Block, BlockKey};
 pub use decide::{
-    Authority, CachedToken, Decision, Facts, LEAST_LIFE, Wanted, decide, grant_stands, idle_limit, resolve,
+    Authority, CachedToken, Decision, Facts, LEAST_LIFE, Wanted, decide, ends_on_lock, grant_stands, idle_limit,
+    resolve,
 };
 pub use grant::{Choice, Grant, GrantId, ProgramKey};
 pub use peer::{FileIdentity, Peer, ProcessInstance, Program};

@@ -1,4 +1,5 @@
-//! Why a request gets no token. One variant for every stable code of the contract's table a handler can answer.
+//! Why a request gets no token. A variant for every stable code of the contract's table a handler can answer, and for
+//! what has a next step of its own.
 
 use crate::words::{AccountName, ResourceName, Span};
 
@@ -51,6 +52,9 @@ pub enum Refusal {
     /// The answer was no.
     #[error("consent was denied")]
     ConsentDenied,
+    /// The user has blocked the program.
+    #[error("you have blocked this program")]
+    ProgramBlocked,
     /// There is nobody who could be asked.
     #[error("{0}")]
     ConsentUnavailable(String),

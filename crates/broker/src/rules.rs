@@ -217,12 +217,12 @@ impl Default for Consent {
     }
 }
 
-/// What locking the screen does to grants for today.
+/// What locking the screen does. Nothing is answered while it is locked in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockRule {
-    /// No answers while locked.
+    /// No more: grants and open questions go on when it is unlocked.
     Pause,
-    /// They end.
+    /// Grants for today and open questions end.
     End,
 }
 

@@ -1,10 +1,10 @@
 //! The main trip: from a request to a token or a refusal, through ports, in one place.
 //!
-//! Order matters and is the point of this file: resolve, decide, ask, fetch, check the peer again, check the grant
+//! Order matters and is the point of this file: resolve, decide, ask, fetch, check the peer again, check block and grant
 //! again, write the audit line, and only then hand the token out. Every way out leaves exactly one audit line.
 
 use crate::{
-    decide::{Authority, CachedToken, Decision, Facts, Wanted, decide, resolve, with_authority},
+    decide::{Authority, CachedToken, Decision, Facts, Wanted, decide, locked, resolve, with_authority},
     grant::Grant,
     peer::Peer,
     refusal::Refusal,
@@ -74,6 +74,8 @@ pub trait Ports: Sync {
     fn rules(&self) -> Arc<Rules>;
     /// Whether the screen is known to be locked.
     fn screen_locked(&self) -> bool;
+    /// Whether the user has blocked the peer's program.
+    fn blocked(&self, peer: &Peer) -> bool;
     /// Whether the user can write this file or its directory.
     fn user_can_write(&self, path: &Path) -> bool;
     /// Whether somebody is signed in to the account.
@@ -171,7 +173,10 @@ async fn attempt<P: Ports>(
         Decision::Deny(refusal) => return Err(refusal),
         Decision::AskConsent => {
             ports.signed_in(wanted).await?;
-            let authority = ports.consent(peer, wanted, request).await?;
+            let authority = ports.consent(peer, wanted, request).await.map_err(|refusal| {
+                // A block ends the question; whoever waited is told why.
+                if ports.blocked(peer) { Refusal::ProgramBlocked } else { refusal }
+            })?;
             // The profile may have changed while the question was open: what was shown must still be what is given.
             let rules = ports.rules();
             let fresh = resolve(&rules, &request.resource, &request.scopes)?;
@@ -197,6 +202,13 @@ async fn attempt<P: Ports>(
     if !ports.still_same(peer).await {
         return Err(Refusal::PeerUnidentified);
     }
+    if ports.blocked(peer) {
+        return Err(Refusal::ProgramBlocked);
+    }
+    // Locked meanwhile, as during a fetch that took its time.
+    if ports.screen_locked() {
+        return Err(locked());
+    }
     if !ports.still_granted(&authority, wanted) {
         return Err(Refusal::ConsentGone);
     }
@@ -221,6 +233,7 @@ fn judge<P: Ports>(
         now: ports.now(),
         min_valid: request.min_valid,
         refresh: request.refresh,
+        blocked: ports.blocked(peer),
         screen_locked: ports.screen_locked(),
         user_can_write: &|path| ports.user_can_write(path),
     };

@@ -36,6 +36,8 @@ Register-ArgumentCompleter -Native -CommandName 'daypass' -ScriptBlock {
             [CompletionResult]::new('approve', 'approve', [CompletionResultType]::ParameterValue, 'Answer a consent request with yes')
             [CompletionResult]::new('deny', 'deny', [CompletionResultType]::ParameterValue, 'Answer a consent request with no')
             [CompletionResult]::new('grants', 'grants', [CompletionResultType]::ParameterValue, 'List or revoke what programs may have without asking again')
+            [CompletionResult]::new('block', 'block', [CompletionResultType]::ParameterValue, 'Block a program: it gets nothing and asks nothing; without a program, list the blocked ones')
+            [CompletionResult]::new('unblock', 'unblock', [CompletionResultType]::ParameterValue, 'Let a blocked program ask again')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Show what was issued or refused, and to whom')
             [CompletionResult]::new('profile', 'profile', [CompletionResultType]::ParameterValue, 'Show, check or explain the configuration profile; needs no agent')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Look for what is wrong, and say what to do about it: socket, port, keychain, profile, issuer, proxy, TLS, clock')
@@ -133,6 +135,17 @@ Register-ArgumentCompleter -Native -CommandName 'daypass' -ScriptBlock {
             break
         }
         'daypass;grants;help;help' {
+            break
+        }
+        'daypass;block' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'daypass;unblock' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'daypass;audit' {
@@ -252,6 +265,8 @@ Register-ArgumentCompleter -Native -CommandName 'daypass' -ScriptBlock {
             [CompletionResult]::new('approve', 'approve', [CompletionResultType]::ParameterValue, 'Answer a consent request with yes')
             [CompletionResult]::new('deny', 'deny', [CompletionResultType]::ParameterValue, 'Answer a consent request with no')
             [CompletionResult]::new('grants', 'grants', [CompletionResultType]::ParameterValue, 'List or revoke what programs may have without asking again')
+            [CompletionResult]::new('block', 'block', [CompletionResultType]::ParameterValue, 'Block a program: it gets nothing and asks nothing; without a program, list the blocked ones')
+            [CompletionResult]::new('unblock', 'unblock', [CompletionResultType]::ParameterValue, 'Let a blocked program ask again')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Show what was issued or refused, and to whom')
             [CompletionResult]::new('profile', 'profile', [CompletionResultType]::ParameterValue, 'Show, check or explain the configuration profile; needs no agent')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Look for what is wrong, and say what to do about it: socket, port, keychain, profile, issuer, proxy, TLS, clock')
@@ -292,6 +307,12 @@ Register-ArgumentCompleter -Native -CommandName 'daypass' -ScriptBlock {
             break
         }
         'daypass;help;grants' {
+            break
+        }
+        'daypass;help;block' {
+            break
+        }
+        'daypass;help;unblock' {
             break
         }
         'daypass;help;audit' {

@@ -28,6 +28,9 @@ _daypass() {
             daypass,audit)
                 cmd="daypass__subcmd__audit"
                 ;;
+            daypass,block)
+                cmd="daypass__subcmd__block"
+                ;;
             daypass,completions)
                 cmd="daypass__subcmd__completions"
                 ;;
@@ -70,6 +73,9 @@ _daypass() {
             daypass,token)
                 cmd="daypass__subcmd__token"
                 ;;
+            daypass,unblock)
+                cmd="daypass__subcmd__unblock"
+                ;;
             daypass__subcmd__audit,help)
                 cmd="daypass__subcmd__audit__subcmd__help"
                 ;;
@@ -105,6 +111,9 @@ _daypass() {
                 ;;
             daypass__subcmd__help,audit)
                 cmd="daypass__subcmd__help__subcmd__audit"
+                ;;
+            daypass__subcmd__help,block)
+                cmd="daypass__subcmd__help__subcmd__block"
                 ;;
             daypass__subcmd__help,completions)
                 cmd="daypass__subcmd__help__subcmd__completions"
@@ -148,6 +157,9 @@ _daypass() {
             daypass__subcmd__help,token)
                 cmd="daypass__subcmd__help__subcmd__token"
                 ;;
+            daypass__subcmd__help,unblock)
+                cmd="daypass__subcmd__help__subcmd__unblock"
+                ;;
             daypass__subcmd__profile,check)
                 cmd="daypass__subcmd__profile__subcmd__check"
                 ;;
@@ -185,7 +197,7 @@ _daypass() {
 
     case "${cmd}" in
         daypass)
-            opts="-h -V --help --version login logout status accounts resources token run requests approve deny grants audit profile doctor agent open completions help"
+            opts="-h -V --help --version login logout status accounts resources token run requests approve deny grants block unblock audit profile doctor agent open completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -321,6 +333,20 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        daypass__subcmd__block)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         daypass__subcmd__completions)
             opts="-h --help bash fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -434,7 +460,7 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__help)
-            opts="login logout status accounts resources token run requests approve deny grants audit profile doctor agent open completions help"
+            opts="login logout status accounts resources token run requests approve deny grants block unblock audit profile doctor agent open completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,6 +516,20 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__help__subcmd__audit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        daypass__subcmd__help__subcmd__block)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -686,6 +726,20 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__help__subcmd__token)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        daypass__subcmd__help__subcmd__unblock)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1001,6 +1055,20 @@ _daypass() {
                     COMPREPLY=($(compgen -W "raw json header" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        daypass__subcmd__unblock)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

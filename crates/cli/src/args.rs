@@ -163,6 +163,22 @@ pub(crate) struct Revoke {
 }
 
 #[derive(Args)]
+pub(crate) struct Block {
+    /// Path of the program's file, or the ID of a request or grant; without it the blocked programs are listed
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) program: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+#[derive(Args)]
+pub(crate) struct Unblock {
+    /// The program's path or its ID, as `daypass block` lists it
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) program: String,
+}
+
+#[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {
     #[command(subcommand)]

@@ -5,7 +5,7 @@
 //! a test holds that it makes no other difference.
 
 use crate::args::{
-    Agent, Approve, Audit, Completions, Deny, Form, Grants, Login, Logout, Nothing, Profile, Run, Token,
+    Agent, Approve, Audit, Block, Completions, Deny, Form, Grants, Login, Logout, Nothing, Profile, Run, Token, Unblock,
 };
 use clap::{ArgMatches, Args as _, FromArgMatches as _, error::ErrorKind};
 use std::ffi::OsStr;
@@ -152,6 +152,16 @@ commands! {
         "daypass grants --json"
         "daypass grants revoke 7"
         "daypass grants revoke --all"
+    ];
+    /// Block a program: it gets nothing and asks nothing; without a program, list the blocked ones
+    Block(Block) "block" [
+        "daypass block /usr/bin/curl"
+        "daypass block"
+        "daypass block --json"
+    ];
+    /// Let a blocked program ask again
+    Unblock(Unblock) "unblock" [
+        "daypass unblock /usr/bin/curl"
     ];
     /// Show what was issued or refused, and to whom
     Audit(Audit) "audit" [

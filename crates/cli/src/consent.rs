@@ -5,13 +5,14 @@
 
 use crate::{
     args::{Approve, Deny, Form, Grants, GrantsCommand, Revoke},
+    block,
     connect::{Connection, Door, segment},
     exit::{Failure, Outcome},
     listing::QUICK,
     output::{Table, emit, emit_json, note, say},
     time,
 };
-use localapi::{ExitCode, GrantInfo, RequestAnswer, RequestInfo, ResourceInfo};
+use localapi::{BlockInfo, ExitCode, GrantInfo, RequestAnswer, RequestInfo, ResourceInfo};
 
 /// Lists the open consent requests.
 pub(crate) fn requests(form: Form) -> Outcome {
@@ -93,7 +94,7 @@ fn shown(request: &RequestInfo, audience: Option<&str>, now: i64) -> String {
 }
 
 /// The one thing named `id`, or whose name begins with it.
-fn find<T>(mut things: Vec<T>, id: &str, name: impl Fn(&T) -> &str) -> Result<T, Failure> {
+pub(crate) fn find<T>(mut things: Vec<T>, id: &str, name: impl Fn(&T) -> &str) -> Result<T, Failure> {
     let exact = things.iter().position(|thing| name(thing) == id);
     let mut begin = things.iter().enumerate().filter(|(_, thing)| !id.is_empty() && name(thing).starts_with(id));
     let at = match (exact, begin.next(), begin.next()) {
@@ -120,7 +121,10 @@ pub(crate) fn grants(arguments: &Grants) -> Outcome {
     let grants: Vec<GrantInfo> = connection.get("/v1/grants", QUICK)?;
     if arguments.form.json {
         emit_json(&grants)?;
-    } else if grants.is_empty() {
+        return Ok(ExitCode::Ok);
+    }
+    let blocks: Vec<BlockInfo> = connection.get("/v1/blocks", QUICK)?;
+    if grants.is_empty() {
         say("daypass: no program may have anything without asking you");
     } else {
         let now = time::now();
@@ -131,6 +135,10 @@ pub(crate) fn grants(arguments: &Grants) -> Outcome {
             table.row([id, program, account, resource, scope, choice, &ends]);
         }
         emit(&table.render())?;
+    }
+    if !blocks.is_empty() {
+        let gap = if grants.is_empty() { "" } else { "\n" };
+        emit(&format!("{gap}{}", block::render(&blocks, time::now())))?;
     }
     Ok(ExitCode::Ok)
 }

@@ -166,6 +166,22 @@ fn beside(name: &str) -> Beside {
             ]);
             own
         }
+        "daypass-block" => speaking(
+            &[
+                "A blocked program is refused at once: no question opens, and not even a profile of the organisation lets it through. Its grants and open requests end with the block. What is blocked is the file at that place, so an updated program stays blocked; of an interpreter or a shell named by its path it is also every script it runs, but not your own prompt.",
+            ],
+            &[0, 1, 2, 3],
+        ),
+        "daypass-unblock" => {
+            let mut own = speaking(
+                &[
+                    "The program gets nothing by that: it may ask again. This needs a terminal, and is refused to the blocked program itself; the pages (daypass open) can do it too.",
+                ],
+                &[0, 1, 2, 3],
+            );
+            own.exit.push(("5", "This program or terminal may not unblock."));
+            own
+        }
         "daypass-audit-verify" => speaking(&[], &[0, 1, 3]),
         "daypass-profile" | "daypass-profile-show" | "daypass-profile-check" => offline(&[0, 2, 9]),
         "daypass-profile-explain" => Beside { environment: Vec::new(), files: Vec::new(), ..offline(&[0, 2]) },

@@ -6,6 +6,7 @@
 mod agent;
 mod args;
 mod audit;
+mod block;
 mod commands;
 mod completions;
 mod connect;
@@ -52,6 +53,8 @@ fn answer(command: Command) -> Outcome {
         Command::Approve(arguments) => consent::approve(&arguments),
         Command::Deny(arguments) => consent::deny(&arguments),
         Command::Grants(arguments) => consent::grants(&arguments),
+        Command::Block(arguments) => block::block(&arguments),
+        Command::Unblock(arguments) => block::unblock(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),
         Command::Doctor(form) => doctor::doctor(form),

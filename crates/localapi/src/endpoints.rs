@@ -273,6 +273,27 @@ pub const ENDPOINTS: &[Endpoint] = &[
     get("/v1/grants", Who::FirstParty, "who may have what without being asked", Answer::Many(shape!(GrantInfo))),
     delete("/v1/grants", Who::FirstParty, "take every grant back", Answer::Nothing),
     delete("/v1/grants/{id}", Who::FirstParty, "take one grant back", Answer::Nothing).codes_too(&[Code::NotFound]),
+    get(
+        "/v1/blocks",
+        Who::FirstParty,
+        "the blocked programs, which get nothing and ask nothing",
+        Answer::Many(shape!(BlockInfo)),
+    ),
+    post(
+        "/v1/blocks",
+        Who::FirstParty,
+        "block a program: no token from now on; its grants and open questions end",
+        shape!(BlockRequest),
+        Answer::One(shape!(BlockInfo)),
+    )
+    .codes_too(&[Code::NotFound]),
+    delete(
+        "/v1/blocks/{id}",
+        Who::FirstParty,
+        "unblock a program, at a person's prompt: it may ask again",
+        Answer::Nothing,
+    )
+    .codes_too(&[Code::NotFound, Code::ConsentUnavailable]),
     get("/v1/audit", Who::FirstParty, "lines of the audit log, oldest first", Answer::Many(shape!(AuditLine))).query(
         &[
             Query { name: "after", kind: QueryKind::Number, does: "only lines with a higher `seq`" },

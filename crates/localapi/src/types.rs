@@ -347,6 +347,29 @@ pub struct GrantInfo {
     pub until: Option<String>,
 }
 
+/// `POST /v1/blocks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    /// Absolute path of the program's file (of an interpreter: everything it runs), or the ID of a request or a grant.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 8192)))]
+    pub program: String,
+}
+
+/// One blocked program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BlockInfo {
+    /// Its name.
+    pub id: String,
+    /// The program, for people.
+    pub program: String,
+    /// Since when.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
+    pub since: String,
+}
+
 /// `GET /v1/session`: how the agent sees this peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -15,6 +15,9 @@ mod client;
 mod diagnose;
 mod discovery;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod id_token;
 mod json;

@@ -2,12 +2,13 @@
 //!
 //! Invariant: the address is checked to the letter, handed over as one argument of a program found by absolute path, and
 //! never passes through a shell of ours. The child gets a scrubbed environment, no open file of ours, and its own process
-//! group; it is waited for, so it leaves no zombie.
+//! group; it is waited for, so it leaves no zombie. Where we may gain no privileges, as in a hardened service, the user's
+//! service manager starts it instead: a browser cannot live with our limits.
 //! Limit: what the opener does with the address is its own business; the address is worth one use.
 
 use crate::process::{find_program, scrubbed_environment};
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io,
     process::{Command, Stdio},
     thread,
@@ -63,10 +64,16 @@ impl Opener {
             None => (OsStr::new(SYSTEM_OPENER), &[][..]),
         };
         let program = find_program(program).ok_or(OpenError::NoOpener)?;
-        let mut command = Command::new(&program);
+        let mut words: Vec<OsString> = vec![program.clone().into_os_string()];
+        words.extend(arguments.iter().map(OsString::from));
+        words.push(address.into());
+        let words = match manager() {
+            Some(manager) => by_manager(manager.into_os_string(), words, |name| std::env::var_os(name)),
+            None => words,
+        };
+        let mut command = Command::new(&words[0]);
         command
-            .args(arguments)
-            .arg(address)
+            .args(&words[1..])
             .env_clear()
             .envs(scrubbed_environment())
             .current_dir("/")
@@ -95,6 +102,43 @@ const SYSTEM_OPENER: &str = "C:\\Windows\\explorer.exe";
 #[cfg(not(any(target_os = "macos", windows)))]
 const SYSTEM_OPENER: &str = "xdg-open";
 
+/// What has the user's service manager start a program, where we are confined and there is such a manager.
+fn manager() -> Option<std::path::PathBuf> {
+    if !std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_confined(&status)) {
+        return None;
+    }
+    let runtime = std::path::PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
+    if runtime.join("systemd/private").exists() { find_program(OsStr::new("systemd-run")) } else { None }
+}
+
+/// Whether a process with this `/proc/PID/status` (proc(5)) and its children may gain no privileges.
+fn is_confined(status: &str) -> bool {
+    status.lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"]))
+}
+
+/// The command line by which the manager starts `words` and waits for their end, without the address in its log; what
+/// the opener leaves running is the browser, and stays.
+fn by_manager(manager: OsString, words: Vec<OsString>, variable: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
+    let mut line = vec![manager];
+    let fixed = ["--user", "--quiet", "--collect", "--wait", "--description=Daypass opens the browser"];
+    line.extend(fixed.map(OsString::from));
+    line.push("--property=KillMode=process".into());
+    for name in ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_CURRENT_DESKTOP"] {
+        if let Some(value) = variable(name) {
+            let mut word = OsString::from(format!("--setenv={name}="));
+            word.push(value);
+            line.push(word);
+        }
+    }
+    line.push("--".into());
+    // The manager would put variables in (systemd.service(5), "Command lines").
+    line.extend(words.into_iter().map(|word| match word.to_str() {
+        Some(text) if text.contains('$') => text.replace('$', "$$").into(),
+        _ => word,
+    }));
+    line
+}
+
 fn has_display() -> bool {
     if cfg!(any(target_os = "macos", windows)) {
         return true;
@@ -119,6 +163,20 @@ fn is_own_address(address: &str) -> bool {
 mod tests {
     use super::*;
     use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::mpsc};
+
+    #[test]
+    fn a_confined_agent_leaves_the_browser_to_the_service_manager() {
+        assert!(is_confined("Name:\tx\nNoNewPrivs:\t1\nSeccomp:\t2\n"));
+        assert!(!is_confined("Name:\tNoNewPrivs: 1\nNoNewPrivs:\t0\n"));
+        let words = ["/usr/bin/firefox", "-P", "$work", "http://127.0.0.1:1/open/x"].map(OsString::from).to_vec();
+        let line = by_manager("/usr/bin/systemd-run".into(), words, |name| (name == "DISPLAY").then(|| ":0".into()));
+        let line: Vec<_> = line.iter().map(|word| word.to_str().unwrap()).collect();
+        let (ours, theirs) = line.split_at(line.iter().position(|word| *word == "--").unwrap());
+        assert_eq!(theirs, ["--", "/usr/bin/firefox", "-P", "$$work", "http://127.0.0.1:1/open/x"]);
+        assert_eq!((ours[0], ours[1]), ("/usr/bin/systemd-run", "--user"));
+        assert!(ours.contains(&"--setenv=DISPLAY=:0") && ours.contains(&"--property=KillMode=process"));
+        assert!(ours.iter().all(|word| !word.contains("WAYLAND") && !word.contains("http")), "{ours:?}");
+    }
 
     #[test]
     fn only_our_own_addresses_are_opened() {

@@ -273,7 +273,7 @@ words! {
     LockRule {
         /// No answers while locked.
         Pause,
-        /// The grants end.
+        /// No answers while locked either, and the grants end.
         End,
     }
 }

@@ -11,5 +11,6 @@ mod interface;
 mod lifecycle;
 mod managed;
 mod nonsense;
+mod service;
 mod slow;
 mod threat_model;

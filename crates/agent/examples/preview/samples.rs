@@ -1,9 +1,9 @@
 //! Sample data: the ordinary, the empty, the long, the right-to-left and the hostile.
 
 use super::views::{
-    AccountRow, AccountState, ActivityPage, ActivityRow, Ask, Asker, CONSTANT_PAGE, ConsentPage, DecidedPage, Decision,
-    Fact, GrantRow, GrantsPage, HomePage, Kind, Link, Long, MessagePage, QuestionRow, SignInDonePage, SignInFailedPage,
-    Tone, When, ago, event_in_words, why_in_words,
+    AccountRow, AccountState, ActivityPage, ActivityRow, Ask, Asker, BlockRow, Blocking, CONSTANT_PAGE, ConsentPage,
+    DecidedPage, Decision, Fact, GrantRow, GrantsPage, HomePage, Kind, Link, Long, MessagePage, Pick, QuestionRow,
+    SignInDonePage, SignInFailedPage, Timeline, Tone, When, ago, event_in_words, why_in_words,
 };
 use askama::Template;
 
@@ -138,6 +138,11 @@ fn grant(number: usize) -> GrantRow {
     }
 }
 
+fn block(number: usize) -> BlockRow {
+    let GrantRow { id, program, path, .. } = grant(number);
+    BlockRow { id, program, path, since: when("4 minutes ago") }
+}
+
 fn account(name: &str, who: Option<&str>, state: &str) -> AccountRow {
     AccountRow {
         name: name.to_owned(),
@@ -161,6 +166,7 @@ fn home(grants: usize) -> HomePage {
         questions: vec![],
         accounts: vec![account("corp", Some("Alice Archer"), "signed_in")],
         grants: (0..grants).map(grant).collect(),
+        blocks: (0..grants / 50).map(block).collect(),
         address: "http://127.0.0.1:6174".to_owned(),
         version: "0.1.0".to_owned(),
         test_policy: false,
@@ -224,14 +230,33 @@ fn activity(rows: usize, query: &str) -> ActivityPage {
             account: Some("corp".to_owned()),
         }
     };
-    ActivityPage { query: query.to_owned(), rows: (0..rows).map(row).collect(), more: rows == 200 }
+    let picks = |all: &[&str], chosen: usize| -> Vec<Pick> {
+        let pick = |(at, text): (usize, &&str)| Pick {
+            value: (*text).to_owned(),
+            words: (*text).to_owned(),
+            chosen: at == chosen && !query.is_empty(),
+        };
+        all.iter().enumerate().map(pick).collect()
+    };
+    let passes = (0..rows).map(|n| ((n * n) % 31, n % 5 != 1));
+    ActivityPage {
+        query: query.to_owned(),
+        programs: picks(&["/usr/bin/payments-cli", "/home/alice/Projects/customers/example-corp/reconcile.py"], 1),
+        services: picks(&["payments", "invoices", "ledger"], 0),
+        outcomes: picks(&["Passes given", "Refused or failed"], 2),
+        timeline: Timeline::new(passes),
+        rows: (0..rows).map(row).collect(),
+        more: rows == 200,
+    }
 }
 
-fn decided(decision: Decision) -> DecidedPage {
+fn decided(decision: Decision, blocking: Blocking) -> DecidedPage {
     DecidedPage {
         decision,
         program: Long::name("payments-cli"),
         services: vec!["payments".to_owned(), "invoices".to_owned()],
+        id: "q7f3".to_owned(),
+        blocking,
     }
 }
 
@@ -254,10 +279,20 @@ pub(crate) fn all() -> Result<Vec<(String, String)>, askama::Error> {
         ("decided-gone", Decision::Gone),
         ("decided-answered", Decision::Answered),
     ] {
-        add(name, decided(decision).render()?);
+        let blocking = match decision {
+            Decision::Denied => Blocking::Offered("t0k3n".to_owned()),
+            _ => Blocking::Nothing,
+        };
+        add(name, decided(decision, blocking).render()?);
     }
+    add("decided-blocked", decided(Decision::Denied, Blocking::Done).render()?);
     for rows in [0, 1, 200] {
-        let page = GrantsPage { page_token: "t0k3n".to_owned(), said: None, grants: (0..rows).map(grant).collect() };
+        let page = GrantsPage {
+            page_token: "t0k3n".to_owned(),
+            said: None,
+            grants: (0..rows).map(grant).collect(),
+            blocks: (0..rows.min(4)).map(block).collect(),
+        };
         add(&format!("permissions-{rows}"), page.render()?);
         add(&format!("activity-{rows}"), activity(rows, "").render()?);
     }

@@ -6,14 +6,9 @@
 //! Limit: a process that lets go of its parent before it answers in a terminal is not seen to come from the asking one.
 
 use super::entry;
-use crate::{
-    agent::{Agent, screen_locked},
-    random,
-    store::lock,
-    times,
-};
+use crate::{agent::Agent, random, store::lock, times};
 use broker::{
-    Choice, ConsentRule, Grant, GrantId, LockRule, Peer, ProcessInstance, Program, Refusal, Rules, Span, Timestamp,
+    Choice, ConsentRule, Grant, GrantId, Peer, ProcessInstance, Program, Refusal, Rules, Span, Timestamp,
     consent::{AnswerError, Ask, Question, State, Waiter},
 };
 use platform::peer::{Common, Lineage, Lookup};
@@ -106,9 +101,6 @@ impl Agent {
                 ("terminal", None)
             }
         };
-        if choice != Choice::Deny && screen_locked() && rules.consent.on_lock == LockRule::Pause {
-            return Err(unavailable("the screen is locked"));
-        }
         if is_stale(&rules, &question.ask) {
             self.end_stale_questions();
             return Err(NotTaken::Over(State::Gone));
@@ -141,6 +133,10 @@ impl Agent {
         let internal = |error: crate::store::StoreError| NotTaken::Refused(Refusal::Internal(error.to_string()));
         let now = self.now();
         let mut table = lock(&self.consents.table);
+        // Looked at with the table in hand: a lock that comes now ends what is given here.
+        if choice != Choice::Deny && self.screen.is_locked() {
+            return Err(unavailable("the screen is locked"));
+        }
         let question = table.get(id).cloned().ok_or(NotTaken::Unknown)?;
         let sensitive = rules.resources.get(&question.ask.resource).is_none_or(|r| r.sensitive);
         table.may_answer(id, choice, sensitive, now)?;

@@ -1,15 +1,17 @@
 //! From what the agent knows to what a page shows.
 
+mod activity;
+
+pub(super) use activity::{Sought, activity};
+
 use super::views::{
-    AccountRow, AccountState, ActivityPage, ActivityRow, Ask, Asker, ConsentPage, DecidedPage, Decision, Fact,
-    GrantRow, GrantsPage, HomePage, Kind, Long, QuestionRow, SignInDonePage, SignInFailedPage, Tone, When, ago,
-    event_in_words, for_the_next, in_words, why_in_words,
+    AccountRow, AccountState, Ask, Asker, BlockRow, Blocking, ConsentPage, DecidedPage, Decision, Fact, GrantRow,
+    GrantsPage, HomePage, Kind, Long, QuestionRow, SignInDonePage, SignInFailedPage, When, ago, for_the_next, in_words,
 };
 use crate::{
     agent::Agent,
     server::{account_status, grant_info, notices, stands},
     sign_in::Outcome,
-    store::{AuditQuery, StoreError},
     times,
     trip::{printable, shown},
 };
@@ -135,8 +137,8 @@ pub(super) fn question(
     }
 }
 
-/// A question that is over.
-pub(super) fn decided(agent: &Agent, question: &Question) -> DecidedPage {
+/// A question that is over; `page_token` is for a form that blocks the program.
+pub(super) fn decided(agent: &Agent, question: &Question, page_token: Option<String>) -> DecidedPage {
     let rules = agent.rules();
     let decision = match question.state {
         State::Answered(Choice::Deny) => Decision::Denied,
@@ -150,8 +152,18 @@ pub(super) fn decided(agent: &Agent, question: &Question) -> DecidedPage {
         State::Gone => Decision::Gone,
         State::Pending => Decision::Answered,
     };
-    let asker = asker(question);
-    DecidedPage { decision, program: asker.name, services: vec![question.ask.resource.to_string()] }
+    let blocking = match page_token {
+        _ if agent.store.is_blocked(&question.ask.program) => Blocking::Done,
+        Some(token) => Blocking::Offered(token),
+        None => Blocking::Nothing,
+    };
+    DecidedPage {
+        decision,
+        program: asker(question).name,
+        services: vec![question.ask.resource.to_string()],
+        id: question.id.clone(),
+        blocking,
+    }
 }
 
 fn grant_rows(agent: &Agent, rules: &Rules) -> Vec<GrantRow> {
@@ -172,6 +184,26 @@ fn grant_rows(agent: &Agent, rules: &Rules) -> Vec<GrantRow> {
                 scopes: grant.scopes.iter().map(ToString::to_string).collect(),
                 account: account_shown(agent, rules, &grant.account),
                 until: grant.until.map(|time| until(now, time)),
+            }
+        })
+        .collect();
+    rows.reverse();
+    rows
+}
+
+fn block_rows(agent: &Agent) -> Vec<BlockRow> {
+    let now = agent.now();
+    let mut rows: Vec<BlockRow> = agent
+        .store
+        .all_blocks()
+        .iter()
+        .map(|block| {
+            let path = printable(&block.key.shown());
+            BlockRow {
+                id: block.id.to_string(),
+                program: Long::name(path.rsplit('/').next().unwrap_or(&path)),
+                path: Long::path(&path),
+                since: when(ago(block.since.until(now).as_seconds()), block.since),
             }
         })
         .collect();
@@ -226,6 +258,7 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
         questions,
         accounts,
         grants: grant_rows(agent, rules),
+        blocks: block_rows(agent),
         address: agent.address.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         test_policy: agent.test_policy,
@@ -234,49 +267,7 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
 
 /// The permissions page.
 pub(super) fn permissions(agent: &Agent, page_token: String) -> GrantsPage {
-    GrantsPage { page_token, said: None, grants: grant_rows(agent, &agent.rules()) }
-}
-
-/// The activity page: the newest 200 lines that hold the words asked for.
-pub(super) fn activity(agent: &Agent, query: String) -> Result<ActivityPage, StoreError> {
-    let lines = agent.store.audit_lines(&AuditQuery { after: 0, since: None, limit: 5000 })?;
-    let now = agent.now();
-    let wanted = query.to_lowercase();
-    let mut rows: Vec<ActivityRow> = Vec::new();
-    let mut more = false;
-    for line in lines.iter().rev() {
-        let what = event_in_words(&line.event);
-        let all = [Some(&what), line.program.as_ref(), line.resource.as_ref(), line.account.as_ref(), Some(&line.code)];
-        if !wanted.is_empty() && !all.into_iter().flatten().any(|text| text.to_lowercase().contains(&wanted)) {
-            continue;
-        }
-        if rows.len() == 200 {
-            more = true;
-            break;
-        }
-        let time = times::parse(&line.time).unwrap_or(now);
-        let outcome = match line.code.as_str() {
-            "ok" => Tone::Good,
-            "consent_required" => Tone::Waiting,
-            "internal" | "profile_invalid" => Tone::Bad,
-            "issuer_unavailable"
-            | "issuer_rejected"
-            | "keychain_locked"
-            | "keychain_unavailable"
-            | "peer_unidentified" => Tone::Warning,
-            _ => Tone::Refused,
-        };
-        rows.push(ActivityRow {
-            time: when(ago(time.until(now).as_seconds()), time),
-            what,
-            outcome,
-            why: why_in_words(&line.code),
-            program: line.program.as_deref().map(Long::path),
-            service: line.resource.clone(),
-            account: line.account.clone(),
-        });
-    }
-    Ok(ActivityPage { query, rows, more })
+    GrantsPage { page_token, said: None, grants: grant_rows(agent, &agent.rules()), blocks: block_rows(agent) }
 }
 
 /// The last page of a sign-in.

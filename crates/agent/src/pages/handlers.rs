@@ -1,6 +1,6 @@
 //! Handlers of the pages.
 
-use super::{ARMING, Segment, Visitor, build, constant, message, page, plain, see_other, views};
+use super::{ARMING, Segment, Visitor, blocks, build, constant, message, page, plain, see_other, views};
 use crate::{
     agent::Agent,
     consents::{Answerer, NotTaken, digest},
@@ -30,7 +30,10 @@ pub(crate) fn router() -> Router<Arc<Agent>> {
         .route("/open/{ticket}", get(open))
         .route("/consent/{id}", get(question).post(answer))
         .route("/consent/{id}/state", get(question_state))
+        .route("/consent/{id}/block", post(blocks::block_asker))
         .route("/grants/{id}/revoke", post(revoke))
+        .route("/grants/{id}/block", post(blocks::block_holder))
+        .route("/blocks/{id}/unblock", post(blocks::unblock))
         .route("/accounts/{name}/sign-in", post(sign_in))
         .route("/accounts/{name}/sign-out", post(sign_out))
         .route("/assets/style.css", get(|h: HeaderMap, State(a): App| async move { asset(&h, &a, "text/css; charset=utf-8", STYLE) }))
@@ -111,8 +114,14 @@ async fn activity(
             "Go back and try other words.",
         );
     };
-    let wanted: String = pairs.into_iter().find(|(n, _)| n == "q").map(|(_, v)| v).unwrap_or_default();
-    match build::activity(&agent, wanted.chars().take(100).collect()) {
+    let text = |name: &str, most: usize| field(&pairs, name).chars().take(most).collect::<String>();
+    let sought = build::Sought {
+        query: text("q", 100),
+        program: text("program", 600),
+        service: text("service", 600),
+        outcome: text("outcome", 20),
+    };
+    match build::activity(&agent, sought) {
         Ok(view) => page(StatusCode::OK, &view, true),
         Err(error) => {
             tracing::error!(%error, "the log could not be read");
@@ -146,7 +155,9 @@ fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: boo
         return constant();
     }
     if question.state != consent::State::Pending {
-        return page(StatusCode::OK, &build::decided(agent, &question), false);
+        let denied = question.state == consent::State::Answered(Choice::Deny);
+        let token = denied.then(|| agent.serve_form(visitor, "home", "", BTreeSet::new()));
+        return page(StatusCode::OK, &build::decided(agent, &question, token), denied);
     }
     let digest = digest(&question);
     let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest, question.calls());
@@ -258,7 +269,11 @@ fn sentence(text: &str) -> String {
 
 /// What every other form has in common: a visitor, a readable form, an unspent token.
 /// Returns the answer when one of them is missing.
-async fn refused_form(agent: &Arc<Agent>, connection: &Connection, request: Request<Body>) -> Option<Response<Body>> {
+pub(super) async fn refused_form(
+    agent: &Arc<Agent>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Option<Response<Body>> {
     let Some(visitor) = writer(agent, request.headers(), connection).await else { return Some(constant()) };
     match form(request).await {
         Ok(fields) if agent.take_form(&visitor, "home", field(&fields, "page_token")).is_some() => None,

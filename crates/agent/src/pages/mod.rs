@@ -4,6 +4,7 @@
 //! ticket and is bound to the executable that redeemed it; a form counts only with the one-time token of the page it
 //! stood on, from our own origin, and (for an answer) no sooner than a second after the page was served.
 
+mod blocks;
 mod build;
 mod handlers;
 pub(crate) mod views;

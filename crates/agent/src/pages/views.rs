@@ -19,9 +19,10 @@ mod words;
 mod tests;
 
 use askama::Template;
-pub(crate) use consent::{Ask, Asker, ConsentPage, DecidedPage, Decision, Kind};
+pub(crate) use consent::{Ask, Asker, Blocking, ConsentPage, DecidedPage, Decision, Kind};
 pub(crate) use lists::{
-    AccountRow, AccountState, ActivityPage, ActivityRow, GrantRow, GrantsPage, HomePage, QuestionRow,
+    AccountRow, AccountState, ActivityPage, ActivityRow, BlockRow, GrantRow, GrantsPage, HomePage, Pick, QuestionRow,
+    Timeline,
 };
 pub(crate) use text::{Long, PageText, When};
 pub(crate) use words::{ago, event_in_words, for_the_next, in_words, why_in_words};

@@ -107,7 +107,7 @@ pub(crate) fn code_of(refusal: &Refusal) -> Code {
         Refusal::WrongAccount(_) => Code::WrongAccount,
         Refusal::ConsentRequired { .. } => Code::ConsentRequired,
         Refusal::ConsentGone => Code::ConsentGone,
-        Refusal::ConsentDenied => Code::ConsentDenied,
+        Refusal::ConsentDenied | Refusal::ProgramBlocked => Code::ConsentDenied,
         Refusal::ConsentUnavailable(_) => Code::ConsentUnavailable,
         Refusal::SessionInvalid => Code::SessionInvalid,
         Refusal::RateLimited { .. } => Code::RateLimited,
@@ -161,6 +161,10 @@ fn hint_of(refusal: &Refusal) -> Option<String> {
         }
         Refusal::ConsentGone => "ask again, and answer within two minutes".to_owned(),
         Refusal::ConsentDenied => "if that was a mistake, wait a moment and ask again".to_owned(),
+        Refusal::ProgramBlocked => "see what is blocked: daypass block; take it back: daypass unblock".to_owned(),
+        Refusal::ConsentUnavailable(why) if why.contains("blocked program") => {
+            "unblock it on the page (daypass open), or at a prompt of your own".to_owned()
+        }
         Refusal::ConsentUnavailable(why) if why.contains("while it waits") => {
             "let it wait for the answer: daypass token RESOURCE --wait 60s".to_owned()
         }

@@ -95,7 +95,7 @@ pub(super) async fn status(State(agent): App) -> Answer {
             diagnostics,
         },
         test_policy: agent.test_policy,
-        lock_state: platform::screen::lock_state().word().to_owned(),
+        lock_state: agent.screen.state().word().to_owned(),
         accounts,
         notices: notices(&agent),
     })
@@ -192,7 +192,8 @@ pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Arc<
             now: agent.now(),
             min_valid: broker::Span::seconds(0),
             refresh: false,
-            screen_locked: crate::agent::screen_locked(),
+            blocked: peer.program.as_ref().is_some_and(|program| agent.store.is_blocked(program)),
+            screen_locked: agent.screen.is_locked(),
             user_can_write: &platform::managed::user_can_write,
         };
         let access = match broker::decide(&facts) {

@@ -54,13 +54,13 @@ impl Refused {
 
 /// How the body that follows a head is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
+pub(crate) enum Body {
     Length(u64),
     Chunked,
 }
 
 /// Looks at one complete head, delimiter included.
-fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
+pub(crate) fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
@@ -127,7 +127,7 @@ fn inspect(head: &[u8], hosts: &[String]) -> Result<Body, Refused> {
 }
 
 /// Finds the end of the head; a line feed without its carriage return is malformed.
-fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Refused> {
+pub(crate) fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Refused> {
     for (i, byte) in bytes.iter().enumerate() {
         match byte {
             b'\n' if i == 0 || bytes[i - 1] != b'\r' => return Err(Refused::Malformed),

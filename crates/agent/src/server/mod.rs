@@ -1,6 +1,7 @@
 //! The loopback broker's server: listeners, the front layer, the router.
 
 pub(crate) mod answer;
+mod blocks;
 mod connection;
 mod first_party;
 pub(crate) mod front;

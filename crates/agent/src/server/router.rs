@@ -2,6 +2,7 @@
 
 use super::{
     answer::{ApiError, json},
+    blocks,
     connection::Connection,
     first_party as own, guard, token,
 };
@@ -33,6 +34,8 @@ pub(crate) fn router(agent: &Arc<Agent>) -> Router {
         .route("/v1/requests/{id}", post(own::answer_request))
         .route("/v1/grants", get(own::grants).delete(own::revoke_all))
         .route("/v1/grants/{id}", delete(own::revoke))
+        .route("/v1/blocks", get(blocks::blocks).post(blocks::block))
+        .route("/v1/blocks/{id}", delete(blocks::unblock))
         .route("/v1/audit", get(own::audit))
         .route("/v1/audit/verify", get(own::verify_audit))
         .route("/v1/profile", get(own::profile))

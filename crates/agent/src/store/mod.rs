@@ -1,4 +1,4 @@
-//! What survives in SQLite: grants, sessions, the audit chain, and which sign-ins and refresh attempts exist.
+//! What survives in SQLite: grants, blocked programs, sessions, the audit chain, and which sign-ins and refresh attempts exist.
 //!
 //! Invariant: there is no secret in here; sessions and refresh tokens appear as hashes only. A database written by a
 //! newer version is refused untouched. State made under a test policy and real state never share a file: whichever is
@@ -6,6 +6,7 @@
 
 mod attempts;
 mod audit;
+mod blocks;
 mod grants;
 mod sessions;
 mod sign_ins;
@@ -21,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,7 @@ pub enum StoreError {
 pub(crate) struct Store {
     connection: Mutex<Connection>,
     grants: Mutex<grants::Grants>,
+    blocks: Mutex<blocks::Blocks>,
     head: Mutex<audit::Head>,
     lines: tokio::sync::watch::Sender<i64>,
     /// Eight hexadecimal digits, fixed per installation: the tail of cookie names.
@@ -88,11 +90,13 @@ impl Store {
         migrate(&mut connection, mark, &fresh_installation)?;
         let installation = meta(&connection, "installation")?.unwrap_or(fresh_installation);
         let grants = grants::load(&connection)?;
+        let blocks = blocks::load(&connection)?;
         let head = audit::load_head(&connection)?;
         let (lines, _) = tokio::sync::watch::channel(head.seq);
         Ok(Self {
             connection: Mutex::new(connection),
             grants: Mutex::new(grants),
+            blocks: Mutex::new(blocks),
             head: Mutex::new(head),
             lines,
             installation,
@@ -162,7 +166,12 @@ fn migrate(connection: &mut Connection, mark: &str, installation: &str) -> Resul
             "INSERT INTO meta (key, value) VALUES ('mark', ?1), ('installation', ?2)",
             params![mark, installation],
         )?;
-        transaction.pragma_update(None, "user_version", 1)?;
+    }
+    if found < 2 {
+        transaction.execute_batch(include_str!("schema_2.sql"))?;
+    }
+    if found < SCHEMA {
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
     }
     transaction.commit()?;
     Ok(())

@@ -1,4 +1,4 @@
--- Schema 1. Times are milliseconds since the epoch, except in `audit`, whose lines are kept as they are shown.
+-- Schema 1; what came later is in the files beside. Times are milliseconds since the epoch, except in `audit`, whose lines are kept as they are shown.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 CREATE TABLE grants (

@@ -65,6 +65,71 @@ fn grants_survive_and_ended_ones_do_not() {
     assert!(open(dir.path(), false).all_grants().is_empty());
 }
 
+fn tool(path: &str) -> broker::Program {
+    let file = broker::FileIdentity { path: path.into(), device: 1, inode: 2, digest: [1; 32] };
+    broker::Program::Executable { file, generic_client: false }
+}
+
+#[test]
+fn blocks_survive_and_are_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), false);
+    let (bad, good) = (tool("/opt/bad"), tool("/opt/good"));
+    let (first, fresh) = store.add_block(&broker::BlockKey::of(&bad), Timestamp::from_seconds(9)).unwrap();
+    assert!(fresh && store.is_blocked(&bad) && !store.is_blocked(&good));
+    let again = store.add_block(&first.key, Timestamp::from_seconds(10)).unwrap();
+    assert_eq!(again, (first.clone(), false), "blocked once");
+    drop(store);
+    let store = open(dir.path(), false);
+    assert_eq!(store.all_blocks(), std::slice::from_ref(&first));
+    assert!(store.is_blocked(&bad));
+    store.remove_block(&first).unwrap();
+    assert!(!store.is_blocked(&bad) && store.block(first.id).is_none());
+    let (second, _) = store.add_block(&first.key, Timestamp::from_seconds(11)).unwrap();
+    assert_ne!(second.id, first.id, "numbers are not used again");
+    store.remove_block(&second).unwrap();
+    drop(store);
+    assert!(open(dir.path(), false).all_blocks().is_empty());
+}
+
+#[test]
+fn a_block_the_disk_does_not_take_counts_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), false);
+    let key = broker::BlockKey::of(&tool("/opt/bad"));
+    lock(&store.connection).execute_batch("ALTER TABLE blocks RENAME TO away").unwrap();
+    assert!(store.add_block(&key, Timestamp::from_seconds(9)).is_err());
+    assert!(store.is_blocked(&tool("/opt/bad")));
+    lock(&store.connection).execute_batch("ALTER TABLE away RENAME TO blocks").unwrap();
+    assert!(store.add_block(&key, Timestamp::from_seconds(9)).unwrap().1, "and it is kept as soon as that works");
+    drop(store);
+    assert!(open(dir.path(), false).is_blocked(&tool("/opt/bad")));
+}
+
+#[test]
+fn a_database_of_version_1_is_brought_forward_with_all_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("daypass.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("schema.sql")).unwrap();
+    old.execute_batch(
+        "INSERT INTO meta VALUES ('mark', 'real'), ('installation', 'old1');
+         INSERT INTO grants (program, account, resource, scopes, choice, created, last_used, until)
+             VALUES ('exe:a', 'corp', 'payments', 'read', 'always', 1, 1, NULL);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let store = open(dir.path(), false);
+    assert_eq!((store.installation.as_str(), store.all_grants().len()), ("old1", 1));
+    assert!(store.all_blocks().is_empty());
+    store.add_block(&broker::BlockKey::of(&tool("/opt/bad")), Timestamp::from_seconds(9)).unwrap();
+    let version: i64 = lock(&store.connection).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, SCHEMA);
+    drop(store);
+    assert_eq!(open(dir.path(), false).all_blocks().len(), 1, "and is not brought forward twice");
+}
+
 #[test]
 fn test_state_and_real_state_never_mix() {
     let dir = tempfile::tempdir().unwrap();

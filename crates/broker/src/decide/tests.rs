@@ -80,6 +80,7 @@ struct Case {
     grants: Vec<Grant>,
     scope: &'static str,
     now: i64,
+    blocked: bool,
     locked: bool,
     writable: bool,
     cached: Option<CachedToken>,
@@ -94,6 +95,7 @@ impl Default for Case {
             grants: vec![],
             scope: "",
             now: 100,
+            blocked: false,
             locked: false,
             writable: false,
             cached: None,
@@ -117,6 +119,7 @@ impl Case {
             now: Timestamp::from_seconds(self.now),
             min_valid: Span::seconds(0),
             refresh: self.refresh,
+            blocked: self.blocked,
             screen_locked: self.locked,
             user_can_write: &|_| self.writable,
         })
@@ -135,6 +138,10 @@ fn without_a_yes_somebody_is_asked_and_with_one_not() {
     let ask = Decision::AskConsent;
     let shorter = |mut case: Case, seconds| {
         case.rules.consent.absolute = Span::seconds(seconds);
+        case
+    };
+    let on_lock_end = |mut case: Case| {
+        case.rules.consent.on_lock = LockRule::End;
         case
     };
     for (what, case, expected) in [
@@ -184,9 +191,80 @@ fn without_a_yes_somebody_is_asked_and_with_one_not() {
             Case { locked: true, ..given("read", Choice::Always) },
             Decision::Deny(Refusal::ConsentUnavailable("the screen is locked".into())),
         ),
+        (
+            "the screen is locked, and locking ends grants: no more is given than where it only pauses",
+            on_lock_end(Case { locked: true, ..given("read", Choice::Always) }),
+            Decision::Deny(Refusal::ConsentUnavailable("the screen is locked".into())),
+        ),
+        ("after that lock, always still holds", on_lock_end(given("read", Choice::Always)), fetch.clone()),
     ] {
         assert_eq!(case.decide(), expected, "{what}");
     }
+}
+
+#[test]
+fn a_block_wins_over_every_yes() {
+    let blocked = |case: Case| Case { blocked: true, ..case };
+    let given = || Case { grants: vec![grant(&tool(), "read", Choice::Always)], ..Case::default() };
+    let preapproved = |case: Case| {
+        case.change(|r| {
+            r.consent = ConsentRule::Preapproved;
+            r.peers = Peers::Any;
+        })
+    };
+    let no = Decision::Deny(Refusal::ProgramBlocked);
+    let elsewhere = Refusal::ResourceNotAllowed("payments".parse().unwrap());
+    for (what, case, expected) in [
+        ("nobody is asked", blocked(Case::default()), no.clone()),
+        ("a grant", blocked(given()), no.clone()),
+        ("IT's list", blocked(preapproved(Case::default())), no.clone()),
+        ("IT's list, without a block", preapproved(Case::default()), Decision::Fetch(Authority::Preapproved)),
+        ("a locked screen says nothing more", Case { locked: true, ..blocked(given()) }, no),
+        (
+            "what nobody may have",
+            blocked(given().change(|r| r.consent = ConsentRule::Denied)),
+            Decision::Deny(elsewhere),
+        ),
+        ("not identified", blocked(Case { peer: peer(None), ..given() }), Decision::Deny(Refusal::PeerUnidentified)),
+    ] {
+        assert_eq!(case.decide(), expected, "{what}");
+    }
+}
+
+#[test]
+fn locking_the_screen_ends_what_the_rules_say() {
+    let resource = "payments".parse().unwrap();
+    for (sensitive, on_lock, given, ends) in [
+        (false, LockRule::Pause, None, false),
+        (false, LockRule::Pause, Some(Choice::Today), false),
+        (false, LockRule::Pause, Some(Choice::Always), false),
+        (false, LockRule::End, None, true),
+        (false, LockRule::End, Some(Choice::Today), true),
+        (false, LockRule::End, Some(Choice::Always), false),
+        (true, LockRule::Pause, None, true),
+        (true, LockRule::Pause, Some(Choice::Today), true),
+        (true, LockRule::Pause, Some(Choice::Always), true),
+        (true, LockRule::End, Some(Choice::Today), true),
+    ] {
+        let mut rules = Case::default().change(|resource| resource.sensitive = sensitive).rules;
+        rules.consent.on_lock = on_lock;
+        assert_eq!(ends_on_lock(&rules, &resource, given), ends, "sensitive {sensitive}, {on_lock:?}, {given:?}");
+    }
+}
+
+#[test]
+fn a_machine_that_slept_wakes_up_at_the_time_of_the_wall() {
+    let given = |sensitive, now| {
+        Case { grants: vec![grant(&tool(), "read", Choice::Today)], now, ..Case::default() }
+            .change(|resource| resource.sensitive = sensitive)
+            .decide()
+    };
+    let fetch = Decision::Fetch(Authority::Grant(GrantId(1)));
+    // Given at 0, looked at once after the lid was opened again: no time of running has passed, and it does not count.
+    assert_eq!(given(false, 11 * 3600), fetch);
+    assert_eq!(given(false, 13 * 3600), Decision::AskConsent);
+    assert_eq!(given(true, 9 * 60), fetch);
+    assert_eq!(given(true, 11 * 60), Decision::AskConsent);
 }
 
 #[test]

@@ -148,6 +148,43 @@ fn grants_are_revoked_by_name_or_all_at_once() {
     home.run(&["grants", "revoke", "g9"]).failed(2, "(not_found)\nhint: see: daypass grants");
 }
 
+#[test]
+fn programs_are_blocked_by_path_or_id_and_unblocked() {
+    let blocked = || json!([{"id": "3", "program": "/usr/bin/git", "since": "2026-01-01T00:00:00Z"}]);
+    let home = Home::with(move |asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", "/v1/requests") => ok(json!([question("c17"), question("c18")])),
+        ("GET", "/v1/grants") => ok(json!([grant("7", &Value::Null)])),
+        ("GET", "/v1/blocks") => ok(blocked()),
+        ("POST", "/v1/blocks") => ok(blocked()[0].clone()),
+        ("DELETE", _) => Reply::Nothing,
+        _ => refusal(Code::NotFound),
+    });
+    for (named, sent) in [("/usr/bin/git", "/usr/bin/git"), ("7", "7"), ("c17", "c17")] {
+        let ended = home.run(&["block", named]);
+        ended.answered("");
+        assert!(ended.err.contains("/usr/bin/git gets nothing"), "{}", ended.err);
+        let asked = home.seen().pop().unwrap();
+        assert_eq!((asked.line().as_str(), asked.body), ("POST /v1/blocks", json!({"program": sent})));
+    }
+    home.run(&["block", "./tool"]).answered("");
+    let sent = home.seen().pop().unwrap().body["program"].as_str().unwrap().to_owned();
+    assert!(sent.starts_with('/') && sent.ends_with("/tool") && !sent.contains("/./"), "{sent}");
+    home.run(&["block", "c1"]).failed(2, "more than one");
+    home.run(&["block", "git"]).failed(2, "(not_found)\nhint: name the program's file");
+    for named in ["3", "/usr/bin/git"] {
+        home.run(&["unblock", named]).answered("");
+        assert_eq!(home.seen_lines().pop().unwrap(), "DELETE /v1/blocks/3");
+    }
+    home.run(&["unblock", "git"]).failed(2, "(not_found)\nhint: see: daypass block");
+    let ended = home.run(&["block", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&ended.out).unwrap(), blocked());
+    for words in [&["block"][..], &["grants"]] {
+        let ended = home.run(words);
+        assert!(ended.out.contains("ID  BLOCKED PROGRAM  SINCE\n3   /usr/bin/git     "), "{}", ended.out);
+    }
+    assert!(serde_json::from_str::<Value>(&home.run(&["grants", "--json"]).out).unwrap()[0].get("choice").is_some());
+}
+
 fn line(seq: i64) -> Value {
     json!({"seq": seq, "time": "2026-01-01T00:00:00Z", "event": "token.issued", "code": "ok", "program": "/usr/bin/git",
         "account": "corp", "resource": "payments", "scope": "payments.read", "via": "grant", "prev": "a", "hash": "b"})

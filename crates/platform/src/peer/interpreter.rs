@@ -50,7 +50,7 @@ pub(super) use command_line::{Runs, runs};
 
 use Family::{Bun, Deno, Dotnet, Java, Lua, Node, Other, OtherShell, Perl, Php, Python, Ruby, Shell};
 
-const FAMILIES: [(Family, &[&str]); 13] = [
+pub(super) const FAMILIES: [(Family, &[&str]); 13] = [
     (
         Shell,
         &["sh", "ash", "bash", "rbash", "dash", "zsh", "rzsh", "ksh", "rksh", "mksh", "lksh", "pdksh", "yash", "posh"],

@@ -12,6 +12,10 @@ mod first_party;
 mod interpreter;
 mod lineage;
 
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(target_os = "linux")]
 mod files;
 #[cfg(target_os = "linux")]

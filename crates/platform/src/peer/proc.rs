@@ -208,14 +208,7 @@ impl Process {
         }
         let mut buffer = [0; 4096];
         let Ok(length) = self.read("status", &mut buffer) else { return false };
-        let mut lines = buffer[..length].split(|&byte| byte == b'\n');
-        let Some(line) = lines.find_map(|line| line.strip_prefix(b"Uid:")) else { return false };
-        let Ok(line) = std::str::from_utf8(line) else { return false };
-        let mut count = 0;
-        line.split_ascii_whitespace().all(|word| {
-            count += 1;
-            word.parse() == Ok(uid)
-        }) && count == 4
+        users_are(&buffer[..length], uid)
     }
 
     /// The file it runs: what the kernel holds open for it, not what its name leads to.
@@ -317,10 +310,27 @@ pub(super) fn newest_process() -> Option<u32> {
     let file = openat(CWD, "/proc/loadavg", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut buffer = [0; 128];
     let length = rustix::io::read(&file, &mut buffer[..]).ok()?;
-    let number = std::str::from_utf8(&buffer[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()?;
+    let number = last_number(&buffer[..length])?;
     // A stand-in for procfs (LXCFS, gVisor) may give a number that does not move.
     let real = rustix::fs::fstatfs(&file).is_ok_and(|facts| facts.f_type == rustix::fs::PROC_SUPER_MAGIC);
     (real && number != 0).then_some(number)
+}
+
+/// The last word of `/proc/loadavg`, as a number.
+pub(super) fn last_number(bytes: &[u8]) -> Option<u32> {
+    std::str::from_utf8(bytes).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
+/// Whether each of the four users in `/proc/PID/status` (`proc_pid_status(5)`) is this one.
+pub(super) fn users_are(status: &[u8], uid: u32) -> bool {
+    let mut lines = status.split(|&byte| byte == b'\n');
+    let Some(line) = lines.find_map(|line| line.strip_prefix(b"Uid:")) else { return false };
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    let mut count = 0;
+    line.split_ascii_whitespace().all(|word| {
+        count += 1;
+        word.parse() == Ok(uid)
+    }) && count == 4
 }
 
 /// The arguments in a command line, the program's own name first. One that was cut off at the end is left out.
@@ -354,7 +364,7 @@ fn shown(name: &[u8]) -> String {
 }
 
 /// `proc_pid_stat(5)`. The name in parentheses is the process's own choice, so fields are counted from the last `)`.
-fn parse_stat(bytes: &[u8]) -> Option<Facts> {
+pub(super) fn parse_stat(bytes: &[u8]) -> Option<Facts> {
     let end = bytes.iter().rposition(|&byte| byte == b')')?;
     let start = bytes.iter().position(|&byte| byte == b'(')?;
     let text = std::str::from_utf8(&bytes[end + 1..]).ok()?;

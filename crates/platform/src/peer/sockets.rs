@@ -108,7 +108,7 @@ fn request(tuple: &Tuple, sequence: u32) -> [u8; 72] {
     bytes
 }
 
-fn parse_answer(bytes: &[u8], tuple: &Tuple, sequence: u32) -> Result<Option<Owner>, Errno> {
+pub(super) fn parse_answer(bytes: &[u8], tuple: &Tuple, sequence: u32) -> Result<Option<Owner>, Errno> {
     let length = usize::try_from(u32::from_ne_bytes(field(bytes, 0)?)).map_err(|_| Errno::BADMSG)?;
     let bytes = bytes.get(..length).ok_or(Errno::BADMSG)?;
     if u32::from_ne_bytes(field(bytes, 8)?) != sequence {
@@ -163,7 +163,7 @@ fn read_tables(tuple: &Tuple) -> Result<Option<Owner>, Errno> {
     Ok(found)
 }
 
-fn parse_line(line: &str, tuple: &Tuple) -> Option<Owner> {
+pub(super) fn parse_line(line: &str, tuple: &Tuple) -> Option<Owner> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let found = Tuple { near: parse_address(words.next()?)?, far: parse_address(words.next()?)? };
     let state = u8::from_str_radix(words.next()?, 16).ok()?;

@@ -164,6 +164,17 @@ impl Decision {
     }
 }
 
+/// What the page says about blocking the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Blocking {
+    /// Nothing.
+    Nothing,
+    /// A button that does it, with its page token.
+    Offered(String),
+    /// It is done.
+    Done,
+}
+
 /// `GET /consent/{id}` once the question is over.
 #[derive(Debug, Clone, Template)]
 #[template(path = "decided.html")]
@@ -174,4 +185,8 @@ pub(crate) struct DecidedPage {
     pub(crate) program: Long,
     /// The services it asked for.
     pub(crate) services: Vec<String>,
+    /// Name of the question; part of the form's action.
+    pub(crate) id: String,
+    /// Whether the program is blocked, or may be with one click.
+    pub(crate) blocking: Blocking,
 }

@@ -86,7 +86,7 @@ fn hostile_text_never_becomes_markup() {
 
 #[test]
 fn foreign_text_is_isolated_wherever_it_stands() {
-    const VOID: [&str; 7] = ["!doctype", "meta", "link", "input", "path", "circle", "br"];
+    const VOID: [&str; 8] = ["!doctype", "meta", "link", "input", "path", "circle", "rect", "br"];
     for (name, page) in filled_with("FOREIGN") {
         let mut open: Vec<(&str, bool)> = Vec::new();
         for piece in pieces(&page) {
@@ -162,6 +162,7 @@ fn only_a_web_or_mail_address_becomes_a_support_link() {
         questions: vec![],
         accounts: vec![],
         grants: vec![],
+        blocks: vec![],
         address: String::new(),
         version: String::new(),
         test_policy: false,

@@ -48,6 +48,7 @@ pub(super) fn filled_with(text: &str) -> Vec<(&'static str, String)> {
         account: own(),
         until: Some(when()),
     };
+    let block = || BlockRow { id: "3".to_owned(), program: long(text), path: long(text), since: when() };
     let account = |who: Option<String>, state| AccountRow {
         name: own(),
         who,
@@ -73,11 +74,18 @@ pub(super) fn filled_with(text: &str) -> Vec<(&'static str, String)> {
         }],
         accounts: vec![account(some(), AccountState::SignedIn), account(None, AccountState::SignInRequired)],
         grants: vec![grant()],
+        blocks: vec![block()],
         address: own(),
         version: own(),
         test_policy: true,
     };
-    let decided = |decision| DecidedPage { decision, program: long(text), services: vec![own(), own()] };
+    let decided = |decision, blocking| DecidedPage {
+        decision,
+        program: long(text),
+        services: vec![own(), own()],
+        id: "id".to_owned(),
+        blocking,
+    };
     let row = ActivityRow {
         time: when(),
         what: own(),
@@ -86,6 +94,11 @@ pub(super) fn filled_with(text: &str) -> Vec<(&'static str, String)> {
         program: Some(long(text)),
         service: some(),
         account: some(),
+    };
+    let activity = |rows| {
+        let pick = || vec![Pick { value: own(), words: own(), chosen: true }];
+        let timeline = Timeline::new([(0, true), (3, false)].into_iter());
+        ActivityPage { query: own(), programs: pick(), services: pick(), outcomes: pick(), timeline, rows, more: false }
     };
     let message = MessagePage {
         tone: Tone::Bad,
@@ -109,16 +122,19 @@ pub(super) fn filled_with(text: &str) -> Vec<(&'static str, String)> {
         ("script", consent(Kind::Script { interpreter: own() }, vec![ask(), ask()]).render().unwrap()),
         ("inline", consent(Kind::Inline, vec![ask()]).render().unwrap()),
         ("terminal", consent(Kind::Terminal { tty: own() }, vec![ask()]).render().unwrap()),
-        ("denied", decided(Decision::Denied).render().unwrap()),
-        ("today", decided(Decision::Today(when())).render().unwrap()),
+        ("denied", decided(Decision::Denied, Blocking::Offered("token".to_owned())).render().unwrap()),
+        ("blocked", decided(Decision::Denied, Blocking::Done).render().unwrap()),
+        ("today", decided(Decision::Today(when()), Blocking::Nothing).render().unwrap()),
         ("home", home(false).render().unwrap()),
         ("locked", home(true).render().unwrap()),
         (
             "permissions",
-            GrantsPage { page_token: "token".to_owned(), said: some(), grants: vec![grant()] }.render().unwrap(),
+            GrantsPage { page_token: "token".to_owned(), said: some(), grants: vec![grant()], blocks: vec![block()] }
+                .render()
+                .unwrap(),
         ),
-        ("activity", ActivityPage { query: own(), rows: vec![row], more: false }.render().unwrap()),
-        ("nothing found", ActivityPage { query: own(), rows: vec![], more: false }.render().unwrap()),
+        ("activity", activity(vec![row]).render().unwrap()),
+        ("nothing found", activity(vec![]).render().unwrap()),
         ("message", message.render().unwrap()),
         ("signed in", SignInDonePage { who: some(), organisation: own(), notices: vec![own()] }.render().unwrap()),
         ("failed", failed.render().unwrap()),
