@@ -1,6 +1,6 @@
 // The question page. Without this script everything still works: the server itself refuses an answer that comes
-// under a second after the page. With it, a yes waits until the page has been visible for a second, and the page
-// says so when the question is over.
+// under a second after the page. With it, a yes waits until the page has been visible for a second, Escape says no, and
+// the page says so when the question is over.
 
 const ARM_AFTER = 1000;
 const LOOK_EVERY = 2000;
@@ -59,8 +59,8 @@ form.addEventListener("submit", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing || closed) return;
   event.preventDefault();
-  if (page.dataset.window === "true") form.requestSubmit(deny);
-  else deny.focus();
+  // A held key is one press; in the first second it is kept and counts a moment later, as the button does.
+  if (!event.repeat) form.requestSubmit(deny);
 });
 
 function end(words) {

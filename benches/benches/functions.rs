@@ -96,6 +96,7 @@ fn decisions(criterion: &mut Criterion) {
         blocked: false,
         screen_locked: false,
         user_can_write: &|_| false,
+        may_follow: &|_, _| false,
     };
     criterion.bench_function("broker: decide", |bencher| bencher.iter(|| decide(black_box(&facts))));
 }

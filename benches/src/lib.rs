@@ -14,6 +14,7 @@ pub mod peer_oidc_agent;
 pub mod process;
 pub mod quick;
 pub mod report;
+pub mod scale;
 pub mod stats;
 pub mod ways;
 pub mod world;

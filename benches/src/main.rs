@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints what it measured")]
 
-use benches::{agent, bare, commands, peer_oidc_agent::OidcAgent, quick, report, ways, world::World};
+use benches::{agent, bare, commands, peer_oidc_agent::OidcAgent, quick, report, scale, ways, world::World};
 use std::{
     collections::HashMap,
     io::{self, BufRead as _},
@@ -14,6 +14,7 @@ use std::{
 const USAGE: &str =
     "usage: daypass-bench report [--document FILE]  everything; the table also goes between the markers of FILE
        daypass-bench quick [--seconds S]      main figures of the token path, no report
+       daypass-bench scale                    what much of everything costs, no report
        daypass-bench world                    start a world, say where it is, end it at the end of standard input
        daypass-bench load --socket PATH --address HOST:PORT [--resource R] [--seconds S] [--pid PID]
        daypass-bench bare --socket PATH --port N --size BYTES";
@@ -49,6 +50,7 @@ fn run(what: &str, flags: &HashMap<String, String>) -> Result<(), Box<dyn std::e
     match what {
         "report" => whole(flags.get("document").map(Path::new))?,
         "quick" => quick::all(time),
+        "scale" => println!("{}", report::table(&scale::rows(&World::new(3600)))),
         "world" => hold()?,
         "load" => {
             let resource = flags.get("resource").map_or(benches::world::RESOURCE, String::as_str);
@@ -63,13 +65,14 @@ fn run(what: &str, flags: &HashMap<String, String>) -> Result<(), Box<dyn std::e
 
 /// Measures everything, prints the table and writes it into the document.
 fn whole(document: Option<&Path>) -> io::Result<()> {
-    eprintln!("daypass-bench: this takes about two minutes; leave the machine alone");
+    eprintln!("daypass-bench: this takes about three minutes; leave the machine alone");
     let load = report::load();
     let mut world = World::new(10);
     let oidc_agent = OidcAgent::start(&world);
     let mut rows = commands::rows(&world, &oidc_agent);
     drop(oidc_agent);
     rows.extend(ways::rows(&world));
+    rows.extend(scale::rows(&world));
     rows.extend(agent::memory(&mut world));
     rows.extend(agent::first_token(&mut world));
     rows.extend(agent::crowd(&world));

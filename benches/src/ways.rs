@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Length of one turn, and how many turns the agent and the bare handler each get.
-const TURN: Duration = Duration::from_millis(400);
+pub(crate) const TURN: Duration = Duration::from_millis(400);
 const TURNS: u32 = 5;
 
 /// The bare handler's process.
@@ -83,7 +83,7 @@ fn remembered(world: &World) -> Row {
 }
 
 /// Both loads by turns: all latencies together, and the median of the rates.
-fn by_turns(ours: &Load, theirs: &Load) -> (Outcome, Outcome) {
+pub(crate) fn by_turns(ours: &Load, theirs: &Load) -> (Outcome, Outcome) {
     let turns: Vec<_> = (0..TURNS).map(|_| (ours.run(), theirs.run())).collect();
     let (ours, theirs): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
     (together(ours), together(theirs))

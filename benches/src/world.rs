@@ -19,6 +19,8 @@ pub const RESOURCE: &str = "payments";
 pub const ASKED: &str = "wages";
 /// The resource of the second account.
 pub const ORDERS: &str = "orders";
+/// A resource of the first account for listed programs only; this one is the last of its list.
+pub const LISTED: &str = "listed";
 /// The resource of the third account, whose tokens live shortly.
 pub const BRIEF: &str = "brief";
 
@@ -41,6 +43,11 @@ pub struct World {
 impl World {
     /// Starts everything and signs in to every account; access tokens of account `three` live `short` seconds, others an hour.
     pub fn new(short: u32) -> Self {
+        Self::with(short, 3, 5, 1)
+    }
+
+    /// The same under a profile of so many accounts and resources, and with so many programs listed for [`LISTED`].
+    pub fn with(short: u32, accounts: usize, resources: usize, programs: usize) -> Self {
         let home = Arc::new(Home::new());
         let keyring = Keyring::start(&home);
         let issuers = [3600, 3600, short].map(|access_lifetime| {
@@ -51,6 +58,8 @@ impl World {
         home.write_profile(&format!("version = 1\n{}\n[broker]\nport = {port}\n", browser_command(&home)));
         let managed = home.folder("managed");
         home.write("managed/10-bench.toml", &policy(&issuers), 0o644);
+        home.write("managed/20-more.toml", &more(&issuers[0], accounts, resources), 0o644);
+        home.write("managed/30-listed.toml", &listed(programs), 0o644);
         let agent = Agent::start(&home, Some(managed.clone()));
         let world = Self { agent, issuers, keyring, home, managed, short };
         for account in ["one", "two", "three"] {
@@ -112,4 +121,53 @@ scopes = ["{resource}.read"]
         )
     });
     std::iter::once("version = 1\nname = \"Benchmark\"\n".to_owned()).chain(accounts).chain(resources).collect()
+}
+
+/// Accounts and resources that nobody asks for, so that there are this many with those of [`policy`] and [`listed`].
+fn more(issuer: &DevIssuer, accounts: usize, resources: usize) -> String {
+    let issuer = issuer.issuer();
+    let accounts = accounts.saturating_sub(3).max(1);
+    let account = |n| {
+        format!("\n[accounts.more-{n}]\nissuer = \"{issuer}\"\nclient_id = \"daypass-{n}\"\nscopes = [\"openid\"]\n")
+    };
+    let resource = |n| {
+        format!(
+            r#"
+[resources.more-{n}]
+account = "more-{}"
+audience = "https://more-{n}.example.com"
+scopes = ["more-{n}.read"]
+consent = "preapproved"
+peers = [{{ path = "/usr/bin/git" }}]
+"#,
+            n % accounts
+        )
+    };
+    let accounts_text = (0..if resources > 5 { accounts } else { 0 }).map(account);
+    let resources_text = (0..resources.saturating_sub(5)).map(resource);
+    std::iter::once("version = 1\n".to_owned()).chain(accounts_text).chain(resources_text).collect()
+}
+
+/// The resource for listed programs: this program, by its digest, after all the others.
+fn listed(programs: usize) -> String {
+    let own = std::env::current_exe().expect("own path");
+    let output = Command::new("sha256sum").arg(&own).output().expect("sha256sum runs");
+    let digest = String::from_utf8_lossy(&output.stdout).split_whitespace().next().unwrap_or_default().to_owned();
+    let others = (1..programs).map(|n| format!("  {{ path = \"/opt/vendor/tool-{n}/bin/tool\" }},\n"));
+    let own = format!("  {{ path = {:?}, sha256 = \"{digest}\" }},\n", own.display().to_string());
+    let peers: String = others.chain([own]).collect();
+    format!(
+        r#"version = 1
+
+[resources.{LISTED}]
+account = "one"
+token = "access"
+audience = "https://{LISTED}.example.com"
+request = "resource"
+scopes = ["{LISTED}.read"]
+consent = "preapproved"
+peers = [
+{peers}]
+"#
+    )
 }

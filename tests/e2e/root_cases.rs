@@ -2,6 +2,8 @@
 //!
 //! `DAYPASS_TEST_USER` names the ordinary user whose agent it is. The tests run as root with that user's programs.
 
+mod updated;
+
 use e2e::{agent::Agent, home::Home, process, world};
 use std::{fs, process::Command, sync::Arc, time::Duration};
 

@@ -7,7 +7,7 @@
 // answered by one line of JSON; the browser ends when standard input closes.
 //
 //   {"do":"mode","consent":"today","sign_in":"approve","user":"alice","pictures":"DIR"}
-//       consent: once | today | always | deny | ignore     sign_in: approve | deny | ignore
+//       consent: once | today | always | deny | ignore | Escape | Enter (a key, at once)     sign_in: approve | deny | ignore
 //       pictures: folder for a screenshot of every page of Daypass, or null
 //   {"do":"pages"}     every document shown so far: address without its query, status, title, errors, policy violations
 //   {"do":"close"}     close every tab
@@ -76,6 +76,7 @@ async function tend(tab, record) {
     record.text = await tab.locator('body').innerText();
     await picture(tab, 'consent');
     if (mode.consent === 'ignore') return undefined;
+    if (['Escape', 'Enter'].includes(mode.consent)) return tab.keyboard.press(mode.consent);
     await tab.waitForTimeout(1200);
     record.armed_later = await asks.last().isEnabled();
     return choice.click({ timeout: 5000, noWaitAfter: true });

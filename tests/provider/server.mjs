@@ -1,6 +1,6 @@
 // The certified OpenID Provider (npm oidc-provider), configured as a company's authorization server on loopback.
 //
-//   node server.mjs [--port N] [--access-token-ttl SECONDS] [--no-revocation]
+//   node server.mjs [--port N] [--access-token-ttl SECONDS] [--no-revocation] [--no-device] [--require-par] [--lenient]
 //
 // Standard output says {"ready":true,"issuer":…} once it listens. After that every line on standard input is one
 // order as JSON, answered by one line of JSON. The process ends when standard input closes, so it never outlives a test.
@@ -10,6 +10,8 @@
 //   {"do":"rule","path":"/token","delay":500}      answer late; delay -1 never answers
 //   {"do":"rule","path":"/token","status":500,"body":"…","type":"text/html","times":1}   answer something else
 //   {"do":"rule","path":"/token"}                  behave again
+//   {"do":"age","seconds":600}                     from now on people signed in that long ago
+//   {"do":"acr","value":"urn:example:mfa"}         from now on they signed in by this class; null: no class is told
 //   {"do":"down"} / {"do":"up"}                    close the listener and every connection / listen again, same port
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -17,7 +19,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { generateKeyPair, exportJWK } from 'jose';
-import { Provider, errors } from 'oidc-provider';
+import { Provider, errors, interactionPolicy } from 'oidc-provider';
 
 // Standard output belongs to the orders; what the provider has to say goes to standard error.
 console.log = console.error;
@@ -28,9 +30,14 @@ const { values: flags } = parseArgs({
     port: { type: 'string', default: '0' },
     'access-token-ttl': { type: 'string', default: '300' },
     'no-revocation': { type: 'boolean', default: false },
+    'no-device': { type: 'boolean', default: false },
+    'require-par': { type: 'boolean', default: false },
+    lenient: { type: 'boolean', default: false }, // a native client may find its person without a word
   },
 });
 const accessTokenTtl = Number(flags['access-token-ttl']);
+
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 
 const resources = {
   'https://payments.example.com': 'payments.read payments.write',
@@ -47,7 +54,10 @@ async function signingKey(alg) {
 }
 
 function configuration(keys) {
+  const policy = interactionPolicy.base();
+  if (flags.lenient) policy.get('consent').checks.remove('native_client_prompt');
   return {
+    interactions: { policy },
     jwks: { keys },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     clients: [
@@ -56,20 +66,34 @@ function configuration(keys) {
         client_name: 'Daypass',
         application_type: 'native',
         token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token'],
+        grant_types: ['authorization_code', 'refresh_token', ...(flags['no-device'] ? [] : [deviceGrant])],
         response_types: ['code'],
         redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
         require_auth_time: true,
       },
+      {
+        // One that has to show a secret, as some providers want it of desktop clients.
+        client_id: 'daypass-secret',
+        client_secret: 'not confidential: +/=&%',
+        application_type: 'native',
+        token_endpoint_auth_method: 'client_secret_basic',
+        grant_types: ['authorization_code', 'refresh_token'],
+        response_types: ['code'],
+        redirect_uris: ['http://127.0.0.1/callback'],
+      },
     ],
     scopes: ['openid', 'offline_access', 'profile', 'email', ...Object.values(resources).flatMap((s) => s.split(' '))],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+    acrValues: ['urn:example:mfa', 'urn:example:phr'],
     conformIdTokenClaims: false, // the ID token carries name and email, as the providers of most companies do
     pkce: { required: () => true },
     rotateRefreshToken: true,
     features: {
       devInteractions: { enabled: true }, // plain sign-in and consent pages; any password
+      claimsParameter: { enabled: true },
       revocation: { enabled: !flags['no-revocation'] },
+      deviceFlow: { enabled: !flags['no-device'] },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: flags['require-par'] },
       resourceIndicators: {
         enabled: true,
         // Without `resource` at the token endpoint: the opaque token of the issuer itself.
@@ -102,6 +126,15 @@ const { port } = server.address();
 const issuer = `http://127.0.0.1:${port}`;
 const provider = new Provider(issuer, configuration(await Promise.all([signingKey('RS256'), signingKey('ES256')])));
 
+let age = 0;
+let acr;
+const { authTime } = provider.Session.prototype;
+provider.Session.prototype.authTime = function () {
+  const at = authTime.call(this);
+  return at && at - age;
+};
+Object.defineProperty(provider.OIDCContext.prototype, 'acr', { get: () => acr });
+
 const requests = [];
 const secrets = new Set();
 const rules = new Map();
@@ -112,10 +145,14 @@ provider.use(async (ctx, next) => {
   if (route === 'token' || route === 'revocation') {
     const { grant_type, scope, resource, token_type_hint } = params;
     requests.push({ route, grant_type, scope, resource, token_type_hint, status: ctx.status, error: ctx.body?.error });
+  } else if (route === 'authorization' || route === 'pushed_authorization_request' || route === 'device_authorization') {
+    const { prompt, max_age, acr_values, resource } = params;
+    const carried = Object.keys(ctx.query);
+    requests.push({ route, status: ctx.status, error: ctx.body?.error, carried, prompt, max_age, acr_values, resource });
   } else if (route) {
     requests.push({ route, status: ctx.status });
   }
-  for (const name of ['code', 'code_verifier', 'refresh_token', 'token']) if (params[name]) secrets.add(params[name]);
+  for (const name of ['code', 'code_verifier', 'device_code', 'refresh_token', 'token']) if (params[name]) secrets.add(params[name]);
   if (route === 'token') {
     for (const name of ['access_token', 'refresh_token', 'id_token']) if (ctx.body?.[name]) secrets.add(ctx.body[name]);
   }
@@ -150,6 +187,12 @@ async function obey(order) {
       else rules.set(path, rule);
       return { ok: true };
     }
+    case 'age':
+      age = order.seconds;
+      return { ok: true };
+    case 'acr':
+      acr = order.value ?? undefined;
+      return { ok: true };
     case 'down':
       server.close();
       server.closeAllConnections();

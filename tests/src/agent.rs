@@ -27,7 +27,7 @@ impl Agent {
 
     fn spawn(home: &Home, managed: Option<&PathBuf>) -> Running {
         let log = OpenOptions::new().create(true).append(true).open(home.log("agent.log")).expect("a log file");
-        let mut command = Command::new(crate::program("daypass-agent"));
+        let mut command = Command::new(home.program("daypass-agent"));
         if let Some(folder) = managed {
             command.arg("--managed-dir").arg(folder);
         }
@@ -67,6 +67,12 @@ impl Agent {
     /// Waits until it has ended by itself; returns its exit code, 128 + signal when a signal ended it.
     pub fn end(&mut self) -> i32 {
         until("the agent to end", Duration::from_secs(30), || self.process.ended())
+    }
+
+    /// Ends it orderly and starts it again.
+    pub fn restart_after_stop(&mut self) {
+        self.stop();
+        self.restart();
     }
 
     /// Starts it again after [`Self::kill`], [`Self::stop`] or [`Self::end`].

@@ -27,6 +27,8 @@ pub struct Mode {
     pub pause: u64,
     /// False: only the log learns the address.
     pub visit: bool,
+    /// Who signs in instead where a page offers to use another account; empty = nobody.
+    pub other: String,
     /// Socket of a real browser that gets the address instead.
     pub robot: Option<PathBuf>,
 }
@@ -34,7 +36,7 @@ pub struct Mode {
 impl Default for Mode {
     fn default() -> Self {
         let [user, sign_in, consent] = ["alice", "approve", "ignore"].map(str::to_owned);
-        Self { user, sign_in, consent, pause: 1200, visit: true, robot: None }
+        Self { user, sign_in, consent, pause: 1200, visit: true, other: String::new(), robot: None }
     }
 }
 
@@ -52,6 +54,7 @@ impl Mode {
             consent: text("consent"),
             pause: value["pause"].as_u64().unwrap_or_default(),
             visit: value["visit"].as_bool().unwrap_or_default(),
+            other: text("other"),
             robot: value["robot"].as_str().map(PathBuf::from),
         })
     }
@@ -63,7 +66,7 @@ impl Mode {
     pub fn write(&self, file: &Path) -> io::Result<()> {
         let value = json!({
             "user": self.user, "sign_in": self.sign_in, "consent": self.consent,
-            "pause": self.pause, "visit": self.visit, "robot": self.robot,
+            "pause": self.pause, "visit": self.visit, "other": self.other, "robot": self.robot,
         });
         let draft = file.with_extension("draft");
         fs::write(&draft, value.to_string())?;
@@ -85,18 +88,23 @@ pub fn open(address: &str, mode: &Mode, log: &Path) -> io::Result<()> {
     if !mode.visit {
         return Ok(());
     }
-    let mut session = Session::default();
+    let (mut session, mut mode) = (Session::default(), mode.clone());
     let mut page = session.go(address)?;
     // A trip through sign-in, authorization, consent and the pages in between is far shorter than this.
     for _ in 0..12 {
-        let next = next_step(&page, mode);
+        let next = next_step(&page, &mode);
         note(
             log,
             &json!({"url": bare(&page.url), "status": page.answer.status, "title": html::title(&page.answer.text()), "kind": next.kind}),
         );
         match next.step {
             Step::Stay => return Ok(()),
-            Step::Link(address) => page = session.click(&page, &address)?,
+            Step::Link(address) => {
+                if next.kind == "page" {
+                    mode.user = std::mem::take(&mut mode.other);
+                }
+                page = session.click(&page, &address)?;
+            }
             Step::Submit(action, fields) => {
                 if next.kind == "consent" {
                     thread::sleep(Duration::from_millis(mode.pause));
@@ -139,13 +147,30 @@ struct Next {
 fn next_step(page: &Page, mode: &Mode) -> Next {
     let text = page.answer.text();
     let Some(form) = html::forms(&text).into_iter().find(|form| form.post) else {
-        return Next { kind: "page", step: Step::Stay };
+        let again = html::link_beginning(&text, "/start/").filter(|_| !mode.other.is_empty());
+        return Next { kind: "page", step: again.map_or(Step::Stay, Step::Link) };
     };
     let asks = form.buttons.iter().any(|(name, ..)| name == "choice");
     if asks {
         let offered = form.buttons.iter().any(|(name, value, _)| name == "choice" && *value == mode.consent);
         let step = if offered { consent(&form, &mode.consent) } else { Step::Stay };
         return Next { kind: "consent", step };
+    }
+    // A page that sends its form by itself, by way of a script.
+    if html::title(&text) == "Submitting Callback" {
+        let fields = form.inputs.into_iter().map(|(name, value, _)| (name, value)).collect();
+        return Next { kind: "relay", step: Step::Submit(form.action, fields) };
+    }
+    // The code of a device sign-in: entered, then confirmed, or taken back.
+    if form.inputs.iter().any(|(name, ..)| name == "user_code") {
+        let typed = form.inputs.iter().any(|(name, _, kind)| name == "user_code" && kind == "text");
+        let mut fields: Vec<_> = form.inputs.into_iter().map(|(name, value, _)| (name, value)).collect();
+        let confirming = fields.iter().any(|(name, _)| name == "confirm");
+        if confirming && mode.sign_in == "deny" {
+            fields.push(("abort".to_owned(), "yes".to_owned()));
+        }
+        let step = if typed || mode.sign_in == "ignore" { Step::Stay } else { Step::Submit(form.action, fields) };
+        return Next { kind: "device", step };
     }
     let signs_in = form.inputs.iter().any(|(name, ..)| name == "login" || name == "username");
     let authorizes = form.inputs.iter().any(|(name, value, _)| name == "prompt" && value == "consent");

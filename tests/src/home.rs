@@ -20,6 +20,7 @@ pub struct Home {
     user: Option<(u32, u32)>,
     bus: Mutex<Option<String>>,
     variables: Mutex<Vec<(String, String)>>,
+    programs: Mutex<Option<PathBuf>>,
     errors: Mutex<Vec<String>>,
 }
 
@@ -34,7 +35,7 @@ impl Home {
         // Short, because the path of a Unix socket has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("dp").tempdir().expect("a temporary folder");
         let (bus, variables, errors) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let home = Self { folder, user, bus, variables, errors };
+        let home = Self { folder, user, bus, variables, programs: Mutex::default(), errors };
         if let Some((uid, gid)) = user {
             chown(home.path(), Some(uid), Some(gid)).expect("chown");
         }
@@ -96,6 +97,28 @@ impl Home {
         *self.bus.lock().unwrap() = address;
     }
 
+    /// A folder with Daypass's programs that this home uses from now on, with `e2e-desktop` in the place of
+    /// `daypass-desktop`.
+    pub fn install_with_desktop(&self) -> PathBuf {
+        let folder = self.folder("programs");
+        for (from, to) in
+            [("daypass-agent", "daypass-agent"), ("daypass", "daypass"), ("e2e-desktop", "daypass-desktop")]
+        {
+            let (from, to) = (crate::program(from), folder.join(to));
+            if fs::hard_link(&from, &to).is_err() {
+                fs::copy(from, to).expect("copy");
+            }
+        }
+        *self.programs.lock().unwrap() = Some(folder.clone());
+        folder
+    }
+
+    /// One of Daypass's programs as this home uses it.
+    pub fn program(&self, name: &str) -> PathBuf {
+        let installed = self.programs.lock().unwrap().as_ref().map(|folder| folder.join(name));
+        installed.unwrap_or_else(|| crate::program(name))
+    }
+
     /// Gives every later process this variable.
     pub fn set_variable(&self, name: &str, value: &str) {
         self.variables.lock().unwrap().push((name.to_owned(), value.to_owned()));
@@ -119,7 +142,7 @@ impl Home {
 
     /// A program of its own: a script that hands its words to `daypass` and ends as that did.
     pub fn script(&self, name: &str) -> PathBuf {
-        let text = format!("#!/bin/sh\n# {name}\n\"{}\" \"$@\"\nexit $?\n", crate::program("daypass").display());
+        let text = format!("#!/bin/sh\n# {name}\n\"{}\" \"$@\"\nexit $?\n", self.program("daypass").display());
         self.write(&format!("home/bin/{name}"), &text, 0o755)
     }
 
@@ -160,7 +183,7 @@ impl Home {
 
     /// Runs `daypass` as a child of this test, which is the program it asks for.
     pub fn daypass(&self, words: &[&str]) -> Output {
-        self.run(crate::program("daypass"), words, "", Duration::from_secs(150))
+        self.run(self.program("daypass"), words, "", Duration::from_secs(150))
     }
 
     /// Runs curl in this home; each answer starts with its status line and headers.

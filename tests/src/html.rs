@@ -27,6 +27,14 @@ pub fn link_ending(html: &str, end: &str) -> Option<String> {
         .find_map(|tag| tag.get("href").filter(|href| href.ends_with(end)))
 }
 
+/// The value of `href` of the first link whose address begins so.
+pub fn link_beginning(html: &str, start: &str) -> Option<String> {
+    tags(html)
+        .into_iter()
+        .filter(|tag| tag.name == "a")
+        .find_map(|tag| tag.get("href").filter(|href| href.starts_with(start)))
+}
+
 /// Every form of the page.
 pub fn forms(html: &str) -> Vec<Form> {
     let mut forms: Vec<Form> = Vec::new();

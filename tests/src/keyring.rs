@@ -15,7 +15,7 @@ const PASSWORD: &str = "password of the test keyring";
 pub struct Keyring {
     home: Arc<Home>,
     daemon: Option<Running>,
-    _bus: Bus,
+    bus: Bus,
 }
 
 impl Keyring {
@@ -23,9 +23,14 @@ impl Keyring {
     pub fn start(home: &Arc<Home>) -> Self {
         let bus = Bus::start(home, "bus");
         home.use_bus(Some(bus.address().to_owned()));
-        let mut keyring = Self { home: home.clone(), daemon: None, _bus: bus };
+        let mut keyring = Self { home: home.clone(), daemon: None, bus };
         keyring.start_daemon();
         keyring
+    }
+
+    /// Address of the bus it is on.
+    pub fn address(&self) -> &str {
+        self.bus.address()
     }
 
     /// Starts the keychain service, unlocked.

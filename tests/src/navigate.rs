@@ -82,9 +82,30 @@ struct Cookie {
 #[derive(Debug, Default)]
 pub struct Session {
     cookies: Vec<Cookie>,
+    stop_at: Option<String>,
 }
 
 impl Session {
+    /// A window that asks for nothing at this path: it ends there with an empty page of status 0, whose address is what
+    /// would have been asked for.
+    pub fn stopping_at(path: &str) -> Self {
+        Self { stop_at: Some(path.to_owned()), ..Self::default() }
+    }
+
+    /// Goes on from the page it stopped at.
+    ///
+    /// # Errors
+    /// As [`Self::go`].
+    pub fn go_on(&mut self, page: &Page) -> io::Result<Page> {
+        self.stop_at = None;
+        self.load(page.url.clone(), None, None)
+    }
+
+    /// What this window would send as `Cookie` to an address on its own site; empty = nothing.
+    pub fn cookie_header(&self, url: &Url) -> String {
+        self.cookies_for(url, Site::Origin, "GET")
+    }
+
     /// Opens an address that came from outside, as if typed.
     ///
     /// # Errors
@@ -114,9 +135,35 @@ impl Session {
         self.load(page.url.join(action)?, Some(page), Some(body))
     }
 
+    /// Sends what the script of a page would send, and gives the answer as it is: redirects are not followed.
+    ///
+    /// # Errors
+    /// As [`Self::go`].
+    pub fn script(&mut self, page: &Page, method: &str, to: &str, body: &str) -> io::Result<http::Answer> {
+        let url = page.url.join(to)?;
+        let (origin, cookie) = (page.url.origin(), self.cookies_for(&url, Site::between(&page.url, &url), method));
+        let mut headers = vec![
+            ("Accept", "application/json"),
+            ("Content-Type", "application/json"),
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Sec-Fetch-Mode", "cors"),
+            ("Sec-Fetch-Dest", "empty"),
+            ("Origin", &origin),
+        ];
+        if !cookie.is_empty() {
+            headers.push(("Cookie", &cookie));
+        }
+        let answer = http::request(&url.authority, method, &url.path, &headers, body.as_bytes())?;
+        self.keep(&url, &answer);
+        Ok(answer)
+    }
+
     fn load(&mut self, mut url: Url, from: Option<&Page>, mut body: Option<String>) -> io::Result<Page> {
         let mut site = Site::None;
         for _ in 0..15 {
+            if self.stop_at.as_deref().is_some_and(|path| url.path.split('?').next() == Some(path)) {
+                return Ok(Page { url, answer: http::Answer { status: 0, headers: Vec::new(), body: Vec::new() } });
+            }
             if let Some(page) = from {
                 site = site.max(Site::between(&page.url, &url));
             }

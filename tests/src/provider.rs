@@ -18,11 +18,17 @@ pub struct Setup {
     pub access_token_ttl: u32,
     /// Whether it offers revocation.
     pub revocation: bool,
+    /// Whether it offers sign-ins with a code on another device.
+    pub device: bool,
+    /// Whether it takes pushed authorization requests only.
+    pub requires_pushing: bool,
+    /// Whether a native client may find a person it knows without showing anything.
+    pub lenient: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { access_token_ttl: 300, revocation: true }
+        Self { access_token_ttl: 300, revocation: true, device: true, requires_pushing: false, lenient: false }
     }
 }
 
@@ -35,8 +41,15 @@ impl Provider {
             .args(["server.mjs", "--access-token-ttl", &setup.access_token_ttl.to_string()])
             .env_remove("NODE_OPTIONS")
             .stderr(Stdio::null());
-        if !setup.revocation {
-            command.arg("--no-revocation");
+        for (wanted, flag) in [
+            (!setup.revocation, "--no-revocation"),
+            (!setup.device, "--no-device"),
+            (setup.requires_pushing, "--require-par"),
+            (setup.lenient, "--lenient"),
+        ] {
+            if wanted {
+                command.arg(flag);
+            }
         }
         let orders = Orders::start(&mut command);
         let issuer = orders.greeting["issuer"].as_str().expect("an issuer").to_owned();
@@ -82,6 +95,21 @@ impl Provider {
     /// Behaves again on `path`.
     pub fn behave(&self, path: &str) {
         self.orders.obey(&json!({"do": "rule", "path": path}));
+    }
+
+    /// Whoever signs in from now on did so this many seconds ago.
+    pub fn age(&self, seconds: u32) {
+        self.orders.obey(&json!({"do": "age", "seconds": seconds}));
+    }
+
+    /// Whoever signs in from now on does so by this authentication context class.
+    pub fn acr(&self, class: Option<&str>) {
+        self.orders.obey(&json!({"do": "acr", "value": class}));
+    }
+
+    /// The requests of one route seen so far.
+    pub fn requests_to(&self, route: &str) -> Vec<Value> {
+        self.requests().into_iter().filter(|request| request["route"] == route).collect()
     }
 
     /// Closes the listener and every connection.

@@ -163,6 +163,24 @@ impl Logind {
         self.signal(LOGIND_PATH, MANAGER, name, &("2", session));
     }
 
+    /// Somebody else on the bus says so many times that the session was told to lock, to everybody in person.
+    pub fn pretend_to_lock(&self, times: usize) {
+        let stranger = Builder::address(self.bus.address()).and_then(Builder::build).expect("the bus");
+        let names = stranger.call_method(
+            Some("org.freedesktop.DBus"),
+            "/org/freedesktop/DBus",
+            Some("org.freedesktop.DBus"),
+            "ListNames",
+            &(),
+        );
+        let names: Vec<String> = names.and_then(|names| names.body().deserialize()).expect("names");
+        for _ in 0..times {
+            for name in names.iter().filter(|name| name.starts_with(':')) {
+                stranger.emit_signal(Some(name.as_str()), SESSION_PATH, SESSION, "Lock", &()).expect("a signal");
+            }
+        }
+    }
+
     /// Asks the desktop to lock; it never says that it did.
     pub fn ask_to_lock(&self) {
         self.signal(SESSION_PATH, SESSION, "Lock", &());

@@ -22,6 +22,8 @@ pub struct Options {
     pub robot: bool,
     /// No `[browser] command`: nobody can be asked.
     pub nobody: bool,
+    /// Programs of its own, with a stand-in for `daypass-desktop` beside the agent.
+    pub desktop: bool,
     /// How the provider is set up.
     pub provider: provider::Setup,
     /// Text of a managed layer for `--managed-dir`; the words `ISSUER` and `HOME` in it are replaced.
@@ -48,6 +50,9 @@ impl World {
     /// Starts everything; nobody is signed in.
     pub fn new(options: Options) -> Self {
         let home = Arc::new(Home::new());
+        if options.desktop {
+            home.install_with_desktop();
+        }
         let keyring = options.keyring.then(|| Keyring::start(&home));
         let provider = Provider::start(options.provider);
         let robot = options.robot.then(|| Robot::start(&home.folder("robot")));

@@ -9,15 +9,15 @@ use crate::{
     store::{Person, Standing, lock},
 };
 use broker::{
-    Account, AccountName, CachedToken, ExposeSecret, Refusal, RequestAs, Resource, ScopeSet, SecretString, Timestamp,
-    TokenKind, ports::KeychainError,
+    Account, AccountName, CachedToken, ExposeSecret, Issuer, Refusal, RequestAs, Resource, ScopeSet, SecretString,
+    Timestamp, TokenKind, ports::KeychainError,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -39,8 +39,12 @@ pub(crate) struct SignIn {
     /// When the refresh token's end was last heard of.
     pub(crate) refreshed_at: Timestamp,
     pub(crate) nonce: Option<String>,
+    /// Names the claims that were demanded of it, which it shows.
+    pub(crate) claims: Option<String>,
     /// Without a refresh token the sign-in ends with its tokens.
     pub(crate) ends_at: Option<Timestamp>,
+    /// The required claims it was found to meet, each hashed with its value ([`met`]).
+    pub(crate) met: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -59,7 +63,21 @@ struct Stored {
     refresh_expires_at: Option<i64>,
     refreshed_at: i64,
     nonce: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claims: Option<String>,
     ends_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    met: Vec<String>,
+}
+
+/// Names a claim with its value.
+fn met(claim: &str, value: &str) -> String {
+    crate::random::hash(&format!("{claim:?} {value:?}"))
+}
+
+/// Names the required claims of an account, all of which whoever signs in to it meets.
+pub(crate) fn met_by_all(account: &Account) -> Vec<String> {
+    account.required_claims.iter().map(|(claim, value)| met(claim, value)).collect()
 }
 
 impl SignIn {
@@ -78,7 +96,9 @@ impl SignIn {
             refresh_expires_at: self.refresh_expires_at.map(Timestamp::as_millis),
             refreshed_at: self.refreshed_at.as_millis(),
             nonce: self.nonce.clone(),
+            claims: self.claims.clone(),
             ends_at: self.ends_at.map(Timestamp::as_millis),
+            met: self.met.clone(),
         };
         serde_json::to_string(&stored).ok().map(SecretString::from)
     }
@@ -98,7 +118,9 @@ impl SignIn {
             refresh_expires_at: stored.refresh_expires_at.map(Timestamp::from_millis),
             refreshed_at: Timestamp::from_millis(stored.refreshed_at),
             nonce: stored.nonce.clone(),
+            claims: stored.claims.clone(),
             ends_at: stored.ends_at.map(Timestamp::from_millis),
+            met: stored.met.clone(),
         })
     }
 }
@@ -145,6 +167,8 @@ impl TokenKey {
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) token: CachedToken,
+    /// Issuer and client it was obtained from and as.
+    pub(crate) of: (Issuer, String),
     pub(crate) obtained: Instant,
     pub(crate) renew_at: Timestamp,
     pub(crate) used: bool,
@@ -187,6 +211,8 @@ pub(crate) struct Entry {
     pub(crate) forced: Mutex<HashMap<TokenKey, Instant>>,
     /// Goes up with every erasure: what a renewal brings after one belongs to nobody any more.
     pub(crate) erasures: AtomicU64,
+    /// The last sign-in was refused because of who signed in: the next one lets people choose.
+    pub(crate) wrong_account: AtomicBool,
     /// Why the last sign-in ended by itself, for people; until somebody signs in again.
     pub(crate) ended_because: Mutex<Option<&'static str>>,
 }
@@ -216,6 +242,7 @@ impl Accounts {
                 unreachable: Mutex::new(None),
                 forced: Mutex::new(HashMap::new()),
                 erasures: AtomicU64::new(0),
+                wrong_account: AtomicBool::new(false),
                 ended_because: Mutex::new(None),
             })
         }))
@@ -226,10 +253,12 @@ impl Accounts {
         lock(&self.entries).values().cloned().collect()
     }
 
-    /// A token at hand; marks it as used.
-    pub(crate) fn token(&self, key: &TokenKey) -> Option<Held> {
+    /// A token at hand; marks it as used. One that was obtained for another issuer or client is none: what was under way
+    /// when the profile changed may have put it there.
+    pub(crate) fn token(&self, key: &TokenKey, account: &Account) -> Option<Held> {
         let mut tokens = lock(&self.tokens);
-        tokens.get_mut(key).map(|held| {
+        let fits = |held: &&mut Held| held.of.0 == account.issuer && held.of.1 == account.client_id;
+        tokens.get_mut(key).filter(fits).map(|held| {
             held.used = true;
             held.clone()
         })
@@ -281,8 +310,19 @@ impl SignIn {
         Person { issuer: self.issuer.clone(), subject: self.subject.clone() }
     }
 
+    /// Whether it is of the issuer and client the profile names, and meets the claims it requires.
     fn fits(&self, account: &Account) -> bool {
-        self.issuer == account.issuer.as_str() && self.client_id == account.client_id
+        !self.is_strange(account) && self.lacks(account).is_none()
+    }
+
+    fn is_strange(&self, account: &Account) -> bool {
+        self.issuer != account.issuer.as_str() || self.client_id != account.client_id
+    }
+
+    /// A claim that is required now and was not, or not with this value, when it was made.
+    fn lacks<'a>(&self, account: &'a Account) -> Option<&'a str> {
+        let lacking = |(claim, value): &(&String, &String)| !self.met.contains(&met(claim, value));
+        account.required_claims.iter().find(lacking).map(|(claim, _)| claim.as_str())
     }
 }
 
@@ -300,7 +340,14 @@ impl Agent {
         };
         match record {
             // A record of another issuer or client is not used; the upkeep wipes it once the profile has settled.
-            Record::SignedIn(sign_in) if !sign_in.fits(account) => Err(Refusal::LoginRequired(account.name.clone())),
+            Record::SignedIn(sign_in) if sign_in.is_strange(account) => {
+                Err(Refusal::LoginRequired(account.name.clone()))
+            }
+            Record::SignedIn(sign_in) if let Some(claim) = sign_in.lacks(account) => Err(Refusal::StepUpRequired {
+                account: account.name.clone(),
+                why: format!("the profile requires the claim {claim} now, which was not looked at when you signed in"),
+                flags: String::new(),
+            }),
             Record::SignedIn(sign_in) if sign_in.ends_at.is_some_and(|end| end <= self.now()) => {
                 Err(Refusal::LoginRequired(account.name.clone()))
             }
@@ -422,26 +469,111 @@ impl Agent {
         }
     }
 
-    /// Wipes records that belong to another issuer or client than the profile in force names.
+    /// Wipes records that belong to another issuer or client than the profile in force names, or were never found to meet
+    /// the claims it requires.
     pub(crate) async fn wipe_strangers(&self) {
-        let rules = self.rules();
-        for account in rules.accounts.values() {
-            let entry = self.accounts.entry(&account.name);
-            let stranger = matches!(&*lock(&entry.record), Record::SignedIn(s) if !s.fits(account));
+        let names: Vec<AccountName> = self.rules().accounts.keys().cloned().collect();
+        for name in names {
+            let entry = self.accounts.entry(&name);
+            let fits = |rules: &broker::Rules| match (rules.accounts.get(&name), &*lock(&entry.record)) {
+                (Some(account), Record::SignedIn(sign_in)) => (!sign_in.is_strange(account), sign_in.fits(account)),
+                _ => (true, true),
+            };
             let Ok(_turn) = entry.renewing.try_lock() else { continue };
-            if stranger {
-                tracing::warn!(account = %account.name, "the profile names another issuer or client: the old sign-in is wiped");
-                self.erase(&entry, "profile.changed").await;
-                if let Err(error) = self.revoke_grants("grant.ended", |g| g.account == account.name) {
-                    tracing::error!(account = %account.name, error = error.0.error_description, "grants could not be ended");
+            if fits(&self.rules()) == (true, true) {
+                continue;
+            }
+            // What is in force by now decides, and stays in force until the sign-in is nobody's.
+            let Some((still, snapshot)) = self.while_settled().await else { return };
+            match fits(&snapshot.rules) {
+                (true, true) => continue,
+                (false, _) => {
+                    tracing::warn!(account = %name, "the profile names another issuer or client: the old sign-in is wiped");
+                    self.lose(&entry, "profile.changed");
+                    self.end_grants_on(&name);
+                }
+                (true, false) => {
+                    tracing::warn!(account = %name, "the profile requires other claims: the old sign-in is wiped");
+                    self.lose(&entry, "profile.claims");
                 }
             }
+            drop(still);
+            self.finish_erasing(&entry).await;
+        }
+    }
+
+    /// Signs out of an account the profile no longer has: tokens, memory and keychain item, with its grants. Its issuer is
+    /// told as far as that is possible without the account.
+    pub(crate) async fn retire(&self, name: &AccountName) {
+        let entry = self.accounts.entry(name);
+        let Ok(_turn) = entry.renewing.try_lock() else { return };
+        let known = lock(&entry.record).clone();
+        let former = match known {
+            Record::SignedIn(sign_in) => Some(sign_in),
+            _ => match self.read_record(&entry).await {
+                Ok(Record::SignedIn(sign_in)) => Some(sign_in),
+                _ => None,
+            },
+        };
+        // The account may have come back while the keychain was asked.
+        let Some((still, snapshot)) = self.while_settled().await else { return };
+        if snapshot.rules.accounts.contains_key(name) {
+            return;
+        }
+        tracing::warn!(account = %name, "the profile no longer has this account: its sign-in is wiped");
+        *lock(&entry.ended_because) = None;
+        self.disown(&entry);
+        self.end_grants_on(name);
+        drop(still);
+        let told = match &former {
+            Some(former) => self.tell_its_issuer(name, former).await,
+            None => "not told",
+        };
+        self.log(crate::store::AuditEntry {
+            event: "sign_out",
+            code: "ok".to_owned(),
+            account: Some(name.to_string()),
+            via: Some(format!("profile: the account was removed; the issuer was {told}")),
+            ..Default::default()
+        });
+        self.finish_erasing(&entry).await;
+    }
+
+    async fn tell_its_issuer(&self, name: &AccountName, former: &SignIn) -> &'static str {
+        let (Some(refresh_token), Ok(issuer)) = (&former.refresh_token, former.issuer.parse::<Issuer>()) else {
+            return "not told";
+        };
+        let account = Account {
+            name: name.clone(),
+            title: None,
+            issuer,
+            client_id: former.client_id.clone(),
+            client_secret: None,
+            redirect_uris: Vec::new(),
+            scopes: ScopeSet::new(),
+            offline: broker::Offline::None,
+            authorization_parameters: std::collections::BTreeMap::new(),
+            required_claims: std::collections::BTreeMap::new(),
+        };
+        match self.oidc.revoke(&account, refresh_token).await {
+            Ok(oidc::Revocation::Done) => "told",
+            _ => "not told",
+        }
+    }
+
+    fn end_grants_on(&self, account: &AccountName) {
+        if let Err(error) = self.revoke_grants("grant.ended", |g| g.account == *account) {
+            tracing::error!(account = %account, error = error.0.error_description, "grants could not be ended");
         }
     }
 
     /// Forgets the tokens at hand of accounts the profile no longer describes as they were obtained.
     pub(crate) fn drop_tokens_of_strangers(&self) {
         let rules = self.rules();
+        // Nothing is issued anyway, and what a spoilt file hides may come back.
+        if rules.locked.is_some() {
+            return;
+        }
         for entry in self.accounts.entries() {
             let fits = match (rules.accounts.get(&entry.name), &*lock(&entry.record)) {
                 (Some(account), Record::SignedIn(sign_in)) => sign_in.fits(account),
@@ -495,11 +627,18 @@ impl Agent {
 
     /// Erases a sign-in that is of no use any more: tokens, memory, keychain.
     pub(crate) async fn erase(&self, entry: &Entry, why: &'static str) {
+        self.lose(entry, why);
+        self.finish_erasing(entry).await;
+    }
+
+    /// All of that but the keychain.
+    fn lose(&self, entry: &Entry, why: &'static str) {
         if self.disown(entry).is_some() {
             *lock(&entry.ended_because) = Some(match why {
                 "refresh.invalid_grant" => "the issuer does not renew it any more",
                 "refresh.unanswered" => "its renewals got no answer twice, and trying a third time could harm it",
                 "profile.changed" => "the profile names another issuer or client now",
+                "profile.claims" => "the profile requires claims now that were not looked at when you signed in",
                 _ => "it is over",
             });
             self.log(crate::store::AuditEntry {
@@ -510,13 +649,58 @@ impl Agent {
                 ..Default::default()
             });
         }
-        self.finish_erasing(entry).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_sign_in_made_before_a_claim_was_required_is_not_used() {
+        let (_room, agent) = crate::testing::agent().await;
+        let account = agent.rules().accounts.values().next().unwrap().clone();
+        let claimed = |value: &str| Account {
+            required_claims: [("hd".to_owned(), value.to_owned())].into(),
+            ..(*account).clone()
+        };
+        let entry = agent.accounts.entry(&account.name);
+        let made_under = |account: &Account| {
+            let now = Timestamp::from_seconds(7);
+            *lock(&entry.record) = Record::SignedIn(Arc::new(SignIn {
+                issuer: account.issuer.to_string(),
+                client_id: account.client_id.clone(),
+                subject: "alice".into(),
+                display_name: None,
+                auth_time: None,
+                acr: None,
+                amr: Vec::new(),
+                signed_in_at: now,
+                refresh_token: None,
+                refresh_expires_at: None,
+                refreshed_at: now,
+                nonce: None,
+                claims: None,
+                ends_at: None,
+                met: met_by_all(account),
+            }));
+        };
+        for (before, now, serves) in [
+            (&*account, &claimed("example.com"), false),
+            (&claimed("example.com"), &claimed("example.com"), true),
+            (&claimed("example.com"), &claimed("other.example"), false),
+            (&claimed("example.com"), &*account, true),
+        ] {
+            made_under(before);
+            let got = agent.sign_in_of(now).await.map(drop);
+            if serves {
+                assert_eq!(got, Ok(()));
+                continue;
+            }
+            let Err(Refusal::StepUpRequired { why, .. }) = got else { panic!("{got:?}") };
+            assert!(why.contains("claim hd"), "{why}");
+        }
+    }
 
     #[test]
     fn a_sign_in_survives_the_keychain_and_rubbish_does_not_become_one() {
@@ -533,10 +717,13 @@ mod tests {
             refresh_expires_at: None,
             refreshed_at: Timestamp::from_seconds(7),
             nonce: Some("n".into()),
+            claims: Some("digest".into()),
             ends_at: None,
+            met: vec![met("hd", "example.com")],
         };
         let read = SignIn::from_secret(&sign_in.to_secret().unwrap()).unwrap();
-        assert_eq!(read.subject, "alice");
+        assert_eq!((read.subject.as_str(), read.claims.as_deref()), ("alice", Some("digest")));
+        assert_eq!(read.met, [met("hd", "example.com")]);
         assert_eq!(read.refresh_token.unwrap().expose_secret(), "CANARY-refresh");
         for rubbish in ["", "{}", "null", "[]", r#"{"version":2}"#, "\u{0}", r#"{"version":1,"issuer":5}"#] {
             assert!(SignIn::from_secret(&rubbish.to_owned().into()).is_none(), "{rubbish:?}");

@@ -5,6 +5,7 @@
 //! program and together, so that they never take up all connections.
 
 mod answering;
+mod ends;
 
 pub(crate) use answering::{Answerer, NotTaken, digest};
 
@@ -17,7 +18,7 @@ use crate::{
 };
 use broker::{
     Authority, Choice, Peer, ProcessInstance, Refusal, Rules, Span, TerminalRule, Timestamp, Wanted,
-    consent::{Anchor, Ask, Opened, Outcome, Question, Table, Waiter},
+    consent::{Anchor, Ask, Opened, Outcome, Question, State, Table, Waiter},
     trip::Request,
 };
 use platform::peer::Lineage;
@@ -25,7 +26,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +54,12 @@ struct Around {
     askers: Vec<(Lineage, ProcessInstance)>,
     /// Those that wait on their connections.
     waiting: HashMap<Waiter, Peer>,
+    /// Whether a person is to be told of it.
+    announced: bool,
+    /// Whether its page was given to somebody.
+    seen: bool,
+    /// Whether the program did not show up in the log before.
+    is_new: bool,
 }
 
 impl Default for Consents {
@@ -82,6 +89,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) peer: &'a Peer,
     pub(crate) wanted: &'a Wanted,
     pub(crate) request: &'a Request,
+    /// Set to the turn in which an answer was spent on this call: from there on it counts as in flight.
+    pub(crate) turn: &'a AtomicU64,
 }
 
 /// Leaves the question when the call ends, however it ends.
@@ -109,6 +118,25 @@ impl Drop for Waiting<'_> {
 impl Consents {
     fn bump(&self) {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Does something while nobody can answer a question.
+    #[cfg(test)]
+    pub(crate) fn while_still<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _table = lock(&self.table);
+        work()
+    }
+
+    /// See [`Agent::end_questions_while`]; returns what was open.
+    fn while_ending<T>(
+        &self,
+        now: Timestamp,
+        over: impl Fn(&Question) -> bool,
+        work: impl FnOnce() -> T,
+    ) -> (Vec<Question>, T) {
+        let mut table = lock(&self.table);
+        let done = work();
+        (table.end(now, over), done)
     }
 
     /// One question.
@@ -143,6 +171,23 @@ impl Consents {
         }
     }
 
+    /// Whether a person is told of this question: a window opens for it, a notification is raised.
+    pub(crate) fn is_announced(&self, id: &str) -> bool {
+        lock(&self.around).get(id).is_some_and(|around| around.announced)
+    }
+
+    /// Whether the log did not know the program when this question opened.
+    pub(crate) fn is_new(&self, id: &str) -> bool {
+        lock(&self.around).get(id).is_some_and(|around| around.is_new)
+    }
+
+    /// The page of this question was given to somebody.
+    pub(crate) fn note_seen(&self, id: &str) {
+        if let Some(around) = lock(&self.around).get_mut(id) {
+            around.seen = true;
+        }
+    }
+
     /// All questions that are remembered.
     pub(crate) fn list(&self) -> Vec<Question> {
         lock(&self.table).list().into_iter().cloned().collect()
@@ -154,6 +199,11 @@ fn opener(rules: &Rules) -> platform::browser::Opener {
     platform::browser::Opener { command: rules.browser_command.clone() }
 }
 
+/// Whether a browser could be started here.
+pub(crate) fn can_open(rules: &Rules) -> bool {
+    opener(rules).can_open()
+}
+
 /// Opens an address of ours; false when nothing could be started.
 pub(crate) fn open_address(rules: &Rules, address: &str) -> bool {
     let opener = opener(rules);
@@ -162,6 +212,19 @@ pub(crate) fn open_address(rules: &Rules, address: &str) -> bool {
     }
     let opened = opener.open(address, |why| tracing::warn!(why, "the browser command failed"));
     opened.inspect_err(|error| tracing::warn!(%error, "the browser could not be opened")).is_ok()
+}
+
+#[cfg(test)]
+impl Agent {
+    /// Opens a question under this name.
+    pub(crate) fn open_for_test(&self, ask: Ask, id: &str) {
+        self.open_in_table(ask, id.to_owned(), None).unwrap();
+    }
+
+    /// What somebody finds who comes back.
+    pub(crate) fn claim_for_test(&self, ask: &Ask) -> Option<Outcome> {
+        lock(&self.consents.table).claim(ask, self.now()).map(|(_, outcome)| outcome)
+    }
 }
 
 impl Agent {
@@ -218,6 +281,7 @@ impl Agent {
             scopes: asking.wanted.scopes.clone(),
             says_it_is: asking.request.says_it_is.as_deref().map(|name| cut(name).chars().take(120).collect()),
         };
+        asking.turn.store(self.turns.now(), Ordering::SeqCst);
         let claimed = parked_at.and_then(|_| lock(&self.consents.table).claim(&ask, self.now()));
         match claimed {
             Some((_, Outcome::Yes(_, via))) => return Ok(Authority::Once(via.to_owned())),
@@ -249,31 +313,58 @@ impl Agent {
         }
     }
 
+    /// What takes its time: where the asking process comes from, and whether the log does not know its program (looked up
+    /// only for what may become a new question).
+    async fn look_into(self: &Arc<Self>, ask: &Ask) -> (Lineage, bool) {
+        let (agent, from, key) = (Arc::clone(self), ask.peer.instance, ask.program.key());
+        let is_open = lock(&self.consents.table).list().iter().any(|q| q.key == key && q.state == State::Pending);
+        let program = (!is_open).then(|| shown(Some(&ask.program), &ask.peer));
+        let work = move || {
+            let is_new = program.is_some_and(|program| !agent.store.has_asked_before(&program));
+            (agent.lookup.lineage(from), is_new)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_default()
+    }
+
     /// Opens a question or joins the one that is open, and shows a new one.
-    async fn open_question(&self, ask: Ask, wait: Option<Span>) -> Result<(Opened, Waiting<'_>), Refusal> {
-        let (lookup, peer) = (Arc::clone(&self.lookup), ask.peer.clone());
-        let from = peer.instance;
-        let lineage = tokio::task::spawn_blocking(move || lookup.lineage(from)).await.unwrap_or_default();
+    async fn open_question(self: &Arc<Self>, ask: Ask, wait: Option<Span>) -> Result<(Opened, Waiting<'_>), Refusal> {
+        let peer = ask.peer.clone();
+        let (lineage, is_new) = self.look_into(&ask).await;
         let id = random::hex_name::<8>(self.entropy.as_ref());
-        // Locked or blocked meanwhile: a question opened now would not be ended by that.
+        let (opened, waiter) = self.open_in_table(ask, id, wait)?;
+        let waiting = Waiting { agent: self, id: opened.id.clone(), waiter };
+        self.consents.note(&opened.id, wait.map(|_| waiter), &peer, lineage);
+        if opened.fresh {
+            let rules = self.rules();
+            let announced = opened.window && self.can_show(&rules);
+            if let Some(around) = lock(&self.consents.around).get_mut(&opened.id) {
+                (around.announced, around.is_new) = (announced, is_new);
+            }
+            self.consents.bump();
+            self.changed("requests");
+            if announced && !self.has_desktop() {
+                self.consents.note_seen(&opened.id);
+                self.open_page(&rules, &format!("/consent/{}", opened.id));
+            }
+            self.tend_notices();
+        }
+        Ok((opened, waiting))
+    }
+
+    /// Locked, paused or blocked meanwhile: a question opened now would not be ended by that. Looked at with the table in
+    /// hand, so that whatever comes later finds the question and ends it.
+    fn open_in_table(&self, ask: Ask, id: String, wait: Option<Span>) -> Result<(Opened, Waiter), Refusal> {
+        let mut table = lock(&self.consents.table);
         if self.screen.is_locked() {
             return Err(Refusal::ConsentUnavailable("the screen is locked".to_owned()));
+        }
+        if let Some(refusal) = self.paused() {
+            return Err(refusal);
         }
         if self.store.is_blocked(&ask.program) {
             return Err(Refusal::ProgramBlocked);
         }
-        let (opened, waiter) = lock(&self.consents.table).open(ask, id, wait, self.now())?;
-        let waiting = Waiting { agent: self, id: opened.id.clone(), waiter };
-        self.consents.note(&opened.id, wait.map(|_| waiter), &peer, lineage);
-        if opened.fresh {
-            self.consents.bump();
-            self.changed("requests");
-            let rules = self.rules();
-            if opened.window && self.can_show(&rules) && !self.has_desktop() {
-                self.open_page(&rules, &format!("/consent/{}", opened.id));
-            }
-        }
-        Ok((opened, waiting))
+        table.open(ask, id, wait, self.now())
     }
 
     /// `None`: the question was answered for others, before this call was shown; it has to be asked again.
@@ -284,9 +375,11 @@ impl Agent {
         until: Timestamp,
     ) -> Result<Option<Authority>, Refusal> {
         let mut changed = self.consents.changed.subscribe();
+        let ends = ends::Ends::of(&self.lookup, asking.peer);
         loop {
             changed.mark_unchanged();
             let now = self.now();
+            asking.turn.store(self.turns.now(), Ordering::SeqCst);
             let outcome = lock(&self.consents.table).outcome(&waiting.id, waiting.waiter, now);
             match outcome {
                 Outcome::Yes(Choice::Once, via) => return Ok(Some(Authority::Once(via.to_owned()))),
@@ -301,6 +394,7 @@ impl Agent {
             tokio::select! {
                 _ = changed.changed() => {}
                 () = asking.connection.hung_up() => return Err(Refusal::ConsentGone),
+                () = ends.first() => return Err(Refusal::ConsentGone),
                 () = tokio::time::sleep(Duration::from_millis(500)) => {
                     // The process alone; that it still holds the connection is looked at before delivery.
                     if !self.any_alive(vec![asking.peer.clone()]).await {
@@ -330,6 +424,19 @@ impl Agent {
         open_address(rules, &address);
     }
 
+    /// The last desktop is gone: what it was to show and has not shown goes to the browser.
+    pub(crate) fn show_what_is_unseen(&self) {
+        let rules = self.rules();
+        if self.has_desktop() || !self.can_show(&rules) {
+            return;
+        }
+        let unseen = |id: &str| lock(&self.consents.around).get(id).is_some_and(|a| a.announced && !a.seen);
+        for question in self.consents.list().iter().filter(|q| q.state == State::Pending && unseen(&q.id)) {
+            self.consents.note_seen(&question.id);
+            self.open_page(&rules, &format!("/consent/{}", question.id));
+        }
+    }
+
     /// A cookie session is over: nobody comes back with it.
     pub(crate) fn unpark(&self, anchor: &Anchor) {
         let ended = lock(&self.consents.table).unpark(anchor, self.now());
@@ -344,7 +451,18 @@ impl Agent {
 
     /// Ends questions for which `over` holds.
     pub(crate) fn end_questions(&self, code: &'static str, over: impl Fn(&Question) -> bool) {
-        let ended = lock(&self.consents.table).end(self.now(), over);
+        self.end_questions_while(code, over, || {});
+    }
+
+    /// Does something while nobody can answer a question, and ends the questions for which `over` holds before anybody can
+    /// again: those that were answered and not come back for, too.
+    pub(crate) fn end_questions_while<T>(
+        &self,
+        code: &'static str,
+        over: impl Fn(&Question) -> bool,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let (ended, done) = self.consents.while_ending(self.now(), over, work);
         for question in &ended {
             self.log_question("consent.gone", code, question, None);
         }
@@ -352,6 +470,7 @@ impl Agent {
             self.consents.bump();
             self.changed("requests");
         }
+        done
     }
 
     /// Lets time pass for questions.
@@ -386,5 +505,71 @@ fn entry(event: &'static str, code: &str, question: &Question, via: Option<&str>
         resource: Some(question.ask.resource.to_string()),
         scope: Some(question.ask.scopes.to_string()),
         via: via.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lock_state, testing};
+    use broker::BlockKey;
+    use platform::screen::LockState;
+
+    #[tokio::test]
+    async fn no_question_opens_behind_a_block_a_pause_or_a_lock_that_came_while_it_was_about_to() {
+        type Begin = fn(&Agent, &Peer);
+        let begins: [(&str, Begin); 3] = [
+            ("a block", |agent, peer| {
+                agent.store.add_block(&BlockKey::of(peer.program.as_ref().unwrap()), agent.now()).unwrap();
+            }),
+            ("a pause", |agent, _| agent.pause.begin(agent.now() + Span::hours(1))),
+            ("a lock", |agent, _| assert!(agent.screen.becomes(LockState::Locked))),
+        ];
+        for (what, begin) in begins {
+            let (_room, agent) = testing::agent().await;
+            let (peer, _) = testing::peer("/usr/bin/tool");
+            let other = Arc::clone(&agent);
+            let ask = testing::ask(&peer);
+            // It comes with the table in hand, as the end of the questions it is about to bring.
+            let opening = agent.consents.while_still(|| {
+                let opening = std::thread::spawn(move || other.open_in_table(ask, "one".to_owned(), None).is_ok());
+                std::thread::sleep(Duration::from_millis(300));
+                begin(&agent, &peer);
+                opening
+            });
+            assert!(!opening.join().unwrap(), "{what}");
+            assert!(agent.consents.list().is_empty(), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_once_in_flight_does_not_outlive_what_came_and_went() {
+        let (_room, agent) = testing::agent().await;
+        let (_, program) = testing::peer("/usr/bin/other");
+        let (once, grant) = (Authority::Once("page".to_owned()), Authority::Grant(broker::GrantId(1)));
+        let passes: [(&str, &dyn Fn()); 3] = [
+            ("a lock", &|| {
+                agent.screen_is(LockState::Locked);
+                agent.screen_is(LockState::Unlocked);
+            }),
+            ("a pause", &|| {
+                agent.pause(Span::hours(1), "test", None);
+                agent.resume("test", None);
+            }),
+            ("a block", &|| {
+                let block = agent.block(&BlockKey::of(&program), "test").unwrap();
+                agent.unblock(&block, "test").unwrap();
+            }),
+        ];
+        for (what, passes) in passes {
+            let turn = agent.turns.now();
+            let over = |authority, sensitive| lock_state::is_over(authority, sensitive, turn, agent.turns.now());
+            assert!(!over(&once, false) && !over(&Authority::Preapproved, true), "before {what}");
+            passes();
+            assert!(agent.paused().is_none() && !agent.screen.is_locked() && agent.store.all_blocks().is_empty());
+            assert!(over(&once, false), "{what}");
+            assert!(over(&Authority::Preapproved, true) && over(&grant, true), "{what}, for what is sensitive");
+            assert!(!over(&grant, false) && !over(&Authority::Preapproved, false), "{what}: ended or kept by itself");
+        }
     }
 }

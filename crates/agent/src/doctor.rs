@@ -4,6 +4,7 @@
 //! named without their password, tokens are not looked at, and servers speak only through what `oidc` has sanitised.
 //! Limit: a look is a moment; what fails now and then may go well just then.
 
+mod log;
 mod way;
 
 use crate::{
@@ -43,7 +44,7 @@ const MOST_DIAGNOSTICS: usize = 20;
 /// One look at a time, so that nobody makes the agent knock at issuers without end.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-type Anchor = Result<Option<(i64, String)>, KeychainError>;
+type Anchor = Result<Option<crate::store::Anchor>, KeychainError>;
 
 /// `GET /v1/doctor`.
 pub(crate) async fn doctor(Injected(agent): Injected<Arc<Agent>>) -> Result<Response<Body>, ApiError> {
@@ -127,6 +128,8 @@ impl Agent {
         checks.push(keychain(self.vault.absent_because(), &anchor));
         checks.extend(profile(&snapshot, self.test_policy));
         checks.push(self.examine_audit(&anchor));
+        checks
+            .extend(self.audit.exports.standings().iter().map(|one| log::export(one, self.store.head().0, self.now())));
         checks.push(screen(self.screen.state()));
         let told: Vec<&Diagnosis> = ways.values().collect();
         let one_proxy_line = way::without_proxy(&told);
@@ -138,34 +141,6 @@ impl Agent {
             checks.push(sign_in.of(&account.name));
         }
         checks
-    }
-
-    /// The newest line that is anchored in the keychain must still be there.
-    fn examine_audit(&self, anchor: &Anchor) -> DoctorCheck {
-        let (lines, _) = self.store.head();
-        let lines = counted(usize::try_from(lines).unwrap_or_default(), "line");
-        let said = |state, more: &str| check("audit", state, format!("{lines}{more}"));
-        match anchor {
-            Ok(Some((line, hash))) => match self.store.hash_at(*line) {
-                Ok(Some(found)) if found == *hash => {
-                    said(State::Ok, &format!("; line {line} is as the keychain knows it"))
-                }
-                Ok(_) => said(
-                    State::Failed,
-                    &format!("; line {line} is not as the keychain knows it: something was changed or cut off"),
-                )
-                .hint("look where: daypass audit verify"),
-                Err(error) => check("audit", State::Failed, format!("the database cannot be read: {error}"))
-                    .hint("look at the disk the state directory is on; the agent's log says more"),
-            },
-            Ok(None) if self.vault.is_durable() => {
-                said(State::Ok, "; the keychain gets to know the newest within a minute")
-            }
-            Ok(None) => said(State::Ok, "; without a keychain nobody can tell whether the end was cut off"),
-            Err(KeychainError::Damaged(_)) => said(State::Failed, "; what the keychain knows of it is damaged")
-                .hint("look at the chain itself: daypass audit verify"),
-            Err(_) => said(State::Skipped, "; the keychain cannot be asked what it knows of them"),
-        }
     }
 
     async fn examine_sign_in(&self, account: &Account) -> DoctorCheck {
@@ -260,6 +235,20 @@ fn keychain(absent_because: Option<String>, anchor: &Anchor) -> DoctorCheck {
     }
 }
 
+/// What to do about a fault: a certificate's own file is at fault, not the profile that names it.
+fn repair_of(line: &str) -> String {
+    let root = line.split_once(": network.ca entry ").and_then(|(_, rest)| rest.split_once(" counts for nothing: "));
+    let Some((_, why)) = root else { return format!("daypass profile check {}", file_of(line)) };
+    match why.split_once(" cannot count: ").or_else(|| why.split_once(" holds no certificate")) {
+        Some((file, _)) if file.starts_with('/') => format!(
+            "put certificates in PEM into {file}, of which root alone may be owner and writer: \
+            sudo chown root:root {file} && sudo chmod 644 {file}; the same for the directories above it; \
+            or take it out of network.ca"
+        ),
+        _ => format!("write a certificate in PEM, or the path of its file, under [network] ca in {}", file_of(line)),
+    }
+}
+
 fn profile(snapshot: &Snapshot, test_policy: bool) -> Vec<DoctorCheck> {
     let rules = &snapshot.rules;
     let mut checks = Vec::new();
@@ -273,7 +262,7 @@ fn profile(snapshot: &Snapshot, test_policy: bool) -> Vec<DoctorCheck> {
     lines.sort_by_key(|(_, fault)| !fault);
     for (line, fault) in lines.iter().take(MOST_DIAGNOSTICS) {
         let (state, step) = if *fault {
-            (State::Failed, format!("daypass profile check {}", file_of(line)))
+            (State::Failed, repair_of(line))
         } else {
             (State::Warning, "leave it if it is meant so".to_owned())
         };
@@ -284,10 +273,7 @@ fn profile(snapshot: &Snapshot, test_policy: bool) -> Vec<DoctorCheck> {
         checks.push(check("profile", State::Warning, more).hint("see them all: daypass status"));
     }
     if rules.accounts.is_empty() {
-        checks.push(
-            check("profile", State::Failed, "no account is configured")
-                .hint("write one into the user's profile; see: daypass profile explain accounts"),
-        );
+        checks.push(check("profile", State::Failed, "no account is configured").hint("set one up: daypass init"));
     }
     if checks.is_empty() {
         let mut files: Vec<&String> = snapshot.values.values().filter_map(|value| value.origin.file.as_ref()).collect();

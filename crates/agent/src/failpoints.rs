@@ -2,7 +2,7 @@
 //! is written, nothing sent), `refresh.answered`, `refresh.stored` (what it brought is in the keychain), `refresh.kept`.
 //!
 //! Only a debug build looks at `DAYPASS_FAILPOINT`, so that the end-to-end tests need no second build of the agent. Nobody
-//! ships a debug build, and in a release build neither the variable nor this code is there (`make bench` looks). Unit
+//! ships a debug build, and in a release build neither the variable nor this code is there (`make bench` and `make package` look). Unit
 //! tests end the task instead of the process. It protects nothing: whoever sets the variables of an agent may end it too.
 
 /// Ends the process here if `DAYPASS_FAILPOINT` names this step.

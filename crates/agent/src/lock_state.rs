@@ -6,11 +6,11 @@
 //! Limit: an agent that was not running when the screen was locked does not know of it; unknown counts as unlocked.
 
 use crate::agent::Agent;
-use broker::ends_on_lock;
+use broker::{Authority, ends_on_lock};
 use platform::screen::LockState;
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 const STATES: [LockState; 3] = [LockState::Unknown, LockState::Unlocked, LockState::Locked];
@@ -31,7 +31,7 @@ impl Screen {
     }
 
     /// Notes another state; false when it is the one before.
-    fn becomes(&self, state: LockState) -> bool {
+    pub(crate) fn becomes(&self, state: LockState) -> bool {
         let number = match state {
             LockState::Unknown => 0,
             LockState::Unlocked => 1,
@@ -39,6 +39,29 @@ impl Screen {
         };
         self.0.swap(number, Ordering::SeqCst) != number
     }
+}
+
+/// Counts locks, pauses and blocks: a trip that sees another number at its end than when its answer was spent knows that
+/// one came in between, even if it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(AtomicU64);
+
+impl Turns {
+    /// The number now.
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// One more. To be called when its state is set, so that whoever sees the old number sees that state or came before.
+    pub(crate) fn next(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether what was given in one turn is over in another: a `once`, which nothing else can take back, and whatever is
+/// sensitive. Grants end by themselves, and what IT lists begins again when the state is over.
+pub(crate) fn is_over(authority: &Authority, sensitive: bool, turn: u64, now: u64) -> bool {
+    (sensitive || matches!(authority, Authority::Once(_))) && turn != now
 }
 
 /// Follows the screen until aborted.
@@ -54,8 +77,10 @@ impl Agent {
         }
         tracing::info!(state = state.word(), "the screen's lock");
         if state == LockState::Locked {
+            self.turns.next();
             self.end_by_lock();
         }
+        self.changed("status");
     }
 
     /// Questions first: whoever was about to answer one has its table in hand, and what that gave is there afterwards.

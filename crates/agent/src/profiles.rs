@@ -1,24 +1,35 @@
 //! Where profiles come from, and the one snapshot in force.
 //!
-//! Invariant: files are read once and the bytes read are the bytes parsed; a snapshot is immutable and replaced whole.
+//! Invariant: files are read once and the bytes read are the bytes parsed; a snapshot is immutable and replaced whole. A
+//! managed file that is no profile, or may not be trusted, never loosens anything: its last good copy stays in force, and
+//! with none nothing is issued.
+
+mod change;
+mod copies;
+mod follow;
+mod gather;
+mod network;
+
+pub(crate) use copies::Copies;
+pub(crate) use follow::follow;
+use network::options;
 
 use crate::store::lock;
 use broker::{Peers, Rules};
-use platform::managed::{Owner, read_managed};
-use profile::{Layer, Severity, Source, SourceKind, Value};
+use change::Known;
+use copies::Good;
+use platform::managed::Owner;
+use profile::{Layer, Severity, Value};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::Read as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
-/// Most bytes of the user's profile.
-const MOST_BYTES: u64 = 1024 * 1024 + 1;
+/// How long a managed file may be away before it counts as taken away.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The effective profile at one moment.
 pub(crate) struct Snapshot {
@@ -30,6 +41,12 @@ pub(crate) struct Snapshot {
     pub(crate) values: BTreeMap<String, Value>,
     /// Whether a rule names programs by the package that owns them.
     pub(crate) names_packages: bool,
+    /// The additional roots of the profile, PEM; an entry that cannot be read is left out and a fault.
+    pub(crate) roots: Vec<Vec<u8>>,
+    /// Whether a fault may hide an account: then one that is not there was perhaps not removed on purpose.
+    pub(crate) may_hide_accounts: bool,
+    /// Whether a managed file is in force.
+    pub(crate) is_managed: bool,
     fingerprint: [u8; 32],
 }
 
@@ -46,26 +63,42 @@ impl Snapshot {
     }
 }
 
-/// Where the files are.
+/// Where the files are, what they last said, and what is in force.
 pub(crate) struct Profiles {
     user: PathBuf,
     managed: (PathBuf, Owner),
     current: Mutex<Arc<Snapshot>>,
     good: Mutex<Good>,
     changed: Mutex<Instant>,
+    copies: Copies,
+    known: Mutex<Known>,
+    /// Whether the disk still has to be told of it, or of grants that have ended.
+    owing: AtomicBool,
+    /// Whether issuers cannot be reached as it says.
+    unreached: AtomicBool,
+    /// Held by whoever puts another snapshot in force.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Profiles {
-    /// Reads everything once. `test_dir` replaces the system's managed directory.
-    pub(crate) fn open(user: PathBuf, test_dir: Option<PathBuf>, uid: u32) -> Self {
+    /// Reads everything once. `test_dir` replaces the system's managed directory; `copies` has been asked for what the
+    /// managed files last said.
+    pub(crate) fn open(user: PathBuf, test_dir: Option<PathBuf>, uid: u32, copies: Copies) -> Self {
         let managed = match test_dir {
             Some(dir) => (dir, Owner::RootOrUid(uid)),
             None => (PathBuf::from(platform::managed::SYSTEM_DIR), Owner::Root),
         };
-        let mut good = Good::new();
-        let first = load(&user, &managed, &mut good);
-        let (current, good) = (Mutex::new(Arc::new(first)), Mutex::new(good));
-        Self { user, managed, current, good, changed: Mutex::new(Instant::now()) }
+        let mut good = copies.kept();
+        let first = load(&user, &managed, &mut good, None);
+        let current = Mutex::new(Arc::new(first.unwrap_or_else(Snapshot::nothing)));
+        let (changed, known, turn) = (Mutex::new(Instant::now()), Mutex::default(), tokio::sync::Mutex::default());
+        let (owing, unreached) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { user, managed, current, good: Mutex::new(good), changed, copies, known, owing, unreached, turn }
+    }
+
+    /// The user's own file.
+    pub(crate) fn user_file(&self) -> &std::path::Path {
+        &self.user
     }
 
     /// The snapshot in force.
@@ -73,16 +106,17 @@ impl Profiles {
         Arc::clone(&lock(&self.current))
     }
 
-    /// Reads the files again; true when what is in force has changed.
-    pub(crate) fn reload(&self) -> bool {
-        let fresh = load(&self.user, &self.managed, &mut lock(&self.good));
-        let mut current = lock(&self.current);
-        if current.fingerprint == fresh.fingerprint {
-            return false;
-        }
-        *current = Arc::new(fresh);
+    /// Reads the files again; `None` when they say what is in force. Blocks on the disk.
+    fn look(&self) -> Option<Snapshot> {
+        let current = self.current();
+        load(&self.user, &self.managed, &mut lock(&self.good), Some(&current))
+    }
+
+    fn put_in_force(&self, fresh: Snapshot) -> Arc<Snapshot> {
+        let fresh = Arc::new(fresh);
+        *lock(&self.current) = Arc::clone(&fresh);
         *lock(&self.changed) = Instant::now();
-        true
+        fresh
     }
 
     /// How long the snapshot in force has been in force.
@@ -91,127 +125,95 @@ impl Profiles {
     }
 }
 
-/// The bytes of each managed file as it last was a profile.
-type Good = BTreeMap<PathBuf, Vec<u8>>;
-
-/// Whether bytes are a profile at all, and if not, whether an older agent may go on with what was there before: not when
-/// they ask for a newer one.
-fn is_profile(source: &Source) -> Result<(), bool> {
-    let alone = profile::resolve(std::slice::from_ref(source), env!("CARGO_PKG_VERSION"));
-    if alone.rules.locked.is_none() {
-        return Ok(());
+impl Snapshot {
+    /// What is in force where nothing could be made out: nothing is issued.
+    fn nothing() -> Self {
+        let locked = Some("the profile could not be read".to_owned());
+        Self {
+            rules: Arc::new(Rules { locked, ..Rules::default() }),
+            diagnostics: Vec::new(),
+            faults: Vec::new(),
+            values: BTreeMap::new(),
+            names_packages: false,
+            roots: Vec::new(),
+            may_hide_accounts: true,
+            is_managed: false,
+            fingerprint: [0; 32],
+        }
     }
-    Err(!alone.diagnostics.iter().any(|d| d.key.as_deref() == Some("requires")))
 }
 
-fn managed_source(path: &Path, bytes: Vec<u8>) -> Source {
-    Source { file: path.to_string_lossy().into_owned(), kind: SourceKind::Managed, bytes }
-}
-
-fn load(user: &Path, managed: &(PathBuf, Owner), good: &mut Good) -> Snapshot {
-    let (files, problems) = read_managed(&managed.0, managed.1);
-    let mut diagnostics: Vec<String> =
-        problems.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
-    let directory_refused = problems.iter().any(|(path, _)| *path == managed.0);
-    let gone = |path: &Path| !files.iter().any(|f| f.path == path) && !problems.iter().any(|(p, _)| p == path);
-    if !directory_refused {
-        good.retain(|path, _| !gone(path));
-    }
-    let mut sources: Vec<Source> = Vec::new();
-    let stays = |path: &Path, diagnostics: &mut Vec<String>| {
-        diagnostics.push(format!("{}: what it last said stays in force until it is repaired", path.display()));
-    };
-    for file in files {
-        let source = managed_source(&file.path, file.bytes);
-        match is_profile(&source) {
-            Ok(()) => {
-                good.insert(file.path, source.bytes.clone());
-                sources.push(source);
-            }
-            Err(true) if good.contains_key(&file.path) => {
-                let faults = profile::check(&source, env!("CARGO_PKG_VERSION"));
-                diagnostics.extend(faults.iter().map(ToString::to_string));
-                stays(&file.path, &mut diagnostics);
-                sources.push(managed_source(&file.path, good[&file.path].clone()));
-            }
-            Err(_) => sources.push(source),
-        }
-    }
-    // A managed file that may not be trusted may be policy all the same: what it last said counts, and where nothing is
-    // known of it nothing is issued.
-    let mut untrusted = None;
-    if directory_refused && !good.is_empty() {
-        for (path, bytes) in good.iter() {
-            stays(path, &mut diagnostics);
-            sources.push(managed_source(path, bytes.clone()));
-        }
-    } else {
-        for (path, why) in &problems {
-            match good.get(path) {
-                Some(bytes) => {
-                    stays(path, &mut diagnostics);
-                    sources.push(managed_source(path, bytes.clone()));
-                }
-                None => untrusted = Some(format!("{}: {why}", path.display())),
-            }
-        }
-    }
-    match read_user(user) {
-        Ok(Some(bytes)) => {
-            sources.push(Source { file: user.to_string_lossy().into_owned(), kind: SourceKind::User, bytes });
-        }
-        Ok(None) => {}
-        Err(error) => diagnostics.push(format!("{}: cannot be read: {error}", user.display())),
-    }
+/// Reads and resolves everything; `None` when that gives `current` again.
+fn load(
+    user: &std::path::Path,
+    managed: &(PathBuf, Owner),
+    good: &mut Good,
+    current: Option<&Snapshot>,
+) -> Option<Snapshot> {
+    // At the start what is not there was taken away while no agent ran.
+    let patience = if current.is_some() { PATIENCE } else { Duration::ZERO };
+    let found = gather::gather(user, managed, good, patience);
     let mut hasher = Sha256::new();
-    for source in &sources {
-        hasher.update((source.file.len() as u64).to_be_bytes());
-        hasher.update(source.file.as_bytes());
-        hasher.update((source.bytes.len() as u64).to_be_bytes());
-        hasher.update(&source.bytes);
+    let mut add = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
+    };
+    for source in &found.sources {
+        add(source.file.as_bytes());
+        add(&source.bytes);
     }
-    for line in &diagnostics {
-        hasher.update(line.as_bytes());
+    for line in &found.diagnostics {
+        add(line.as_bytes());
     }
+    let files = hasher.finalize();
+    // What the same files say is the same; only the files they name may have changed.
+    if let Some(current) = current {
+        let roots = network::roots(&current.rules.network, managed.1);
+        if fingerprint(&files, &roots) == current.fingerprint {
+            return None;
+        }
+    }
+    let gather::Gathered { sources, mut diagnostics, untrusted, mut may_hide_accounts } = found;
     let mut effective = profile::resolve(&sources, env!("CARGO_PKG_VERSION"));
     let void =
         effective.void.iter().filter_map(|(key, why)| Some((key.strip_prefix("resources.")?.to_owned(), why.clone())));
     effective.rules.void = void.collect();
     effective.rules.locked = effective.rules.locked.or(untrusted);
+    let roots = network::roots(&effective.rules.network, managed.1);
+    let fingerprint = fingerprint(&files, &roots);
+    let (roots, void_roots) = network::sorted(roots, &effective.values);
+    diagnostics.extend(void_roots);
+    may_hide_accounts |=
+        effective.rules.locked.is_some() || effective.diagnostics.iter().any(gather::may_hide_an_account);
     let mut faults = diagnostics.clone();
     faults.extend(effective.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(ToString::to_string));
     diagnostics.extend(effective.diagnostics.iter().map(ToString::to_string));
     let names_package =
         |peers: &Peers| matches!(peers, Peers::Listed(rules) if rules.iter().any(|rule| rule.package.is_some()));
-    Snapshot {
+    Some(Snapshot {
         names_packages: effective.rules.resources.values().any(|resource| names_package(&resource.peers)),
         rules: Arc::new(effective.rules),
         diagnostics,
         faults,
         values: effective.values,
-        fingerprint: hasher.finalize().into(),
-    }
+        roots,
+        may_hide_accounts,
+        is_managed: sources.iter().any(|source| source.kind == profile::SourceKind::Managed),
+        fingerprint,
+    })
 }
 
-fn read_user(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let opened = OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path);
-    match opened {
-        Ok(file) => {
-            let facts = file.metadata()?;
-            if !facts.is_file() {
-                return Err(std::io::Error::other("it is not a regular file"));
-            }
-            // Whoever writes this file chooses the browser command: it must be the user (or root, who may do anything).
-            let uid = rustix::process::getuid().as_raw();
-            if (facts.uid() != uid && facts.uid() != 0) || facts.mode() & 0o002 != 0 {
-                return Err(std::io::Error::other("it is not yours alone: another user owns it or may write to it"));
-            }
-            let mut bytes = Vec::new();
-            file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+fn fingerprint(files: &[u8], roots: &[Result<Vec<u8>, String>]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(files);
+    for root in roots {
+        let (kind, bytes) = match root {
+            Ok(bytes) => (b"+", bytes.as_slice()),
+            Err(why) => (b"-", why.as_bytes()),
+        };
+        hasher.update(kind);
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
     }
+    hasher.finalize().into()
 }

@@ -66,7 +66,7 @@ impl Agent {
         let arrived = Instant::now();
         let entry = self.accounts.entry(&need.account.name);
         let _turn = entry.renewing.lock().await;
-        if let Some(held) = self.accounts.token(&need.key)
+        if let Some(held) = self.accounts.token(&need.key, &need.account)
             && (held.obtained >= arrived
                 || (!need.forced && !need.ahead && held.token.is_fresh(self.now(), need.min_valid)))
         {
@@ -349,10 +349,9 @@ impl Agent {
         only_check: bool,
     ) -> Result<CachedToken, Refusal> {
         let id_key = TokenKey { account: account.name.clone(), target: Target::IdToken, scopes: ScopeSet::new() };
-        let id_token = answer
-            .id_token
-            .as_ref()
-            .map(|id| self.hold(id_key.clone(), id.raw.clone(), TokenKind::Id, id.expires_at, ScopeSet::new()));
+        let id_token = answer.id_token.as_ref().map(|id| {
+            self.hold(account, id_key.clone(), id.raw.clone(), TokenKind::Id, id.expires_at, ScopeSet::new())
+        });
         if key.target == Target::IdToken {
             return id_token.ok_or_else(|| Refusal::InteractionRequired(account.name.clone()));
         }
@@ -367,11 +366,12 @@ impl Agent {
             return Err(Refusal::AudienceMismatch(resource.name.clone()));
         }
         let scopes = answer.scopes.clone();
-        Ok(self.hold(key, answer.access_token.clone(), TokenKind::Access, answer.expires_at, scopes))
+        Ok(self.hold(account, key, answer.access_token.clone(), TokenKind::Access, answer.expires_at, scopes))
     }
 
     fn hold(
         &self,
+        account: &Account,
         key: TokenKey,
         value: SecretString,
         kind: TokenKind,
@@ -386,7 +386,8 @@ impl Agent {
         // Half life, jitter ± 10 %.
         let per_mille = 500 - 50 + i64::from(byte[0]) * 100 / 255;
         let renew_at = Timestamp::from_millis(now.as_millis() + life * per_mille / 1000);
-        self.accounts.hold(key, Held { token: token.clone(), obtained: Instant::now(), renew_at, used: false });
+        let of = (account.issuer.clone(), account.client_id.clone());
+        self.accounts.hold(key, Held { token: token.clone(), of, obtained: Instant::now(), renew_at, used: false });
         token
     }
 }
@@ -423,7 +424,8 @@ pub(crate) fn ask_of(account: &Account, key: &TokenKey) -> TokenAsk {
 }
 
 fn known_subject(sign_in: &SignIn) -> oidc::KnownSubject {
-    oidc::KnownSubject { subject: sign_in.subject.clone(), nonce: sign_in.nonce.clone() }
+    let SignIn { subject, nonce, auth_time, .. } = sign_in;
+    oidc::KnownSubject { subject: subject.clone(), nonce: nonce.clone(), auth_time: *auth_time }
 }
 
 /// Whether an access token may be handed out for this audience: opaque ones may, JWTs must name it.

@@ -3,11 +3,14 @@
 use crate::{
     accounts::Accounts,
     agent::Agent,
+    audit::Audit,
     consents::Consents,
-    lock_state::{self, Screen},
+    lock_state::{self, Screen, Turns},
     minting::Mint,
+    notices::{self, Notices},
     pages::Pages,
-    profiles::Profiles,
+    pause::Pause,
+    profiles::{self, Copies, Profiles},
     random,
     server::{Serving, router},
     sign_in::SignIns,
@@ -109,6 +112,10 @@ impl StartError {
 /// # Errors
 /// See [`StartError`].
 pub async fn run(call: Call) -> Result<(), StartError> {
+    // The end of the trip goes by it: nothing comes between its last look and its line.
+    if tokio::runtime::Handle::current().runtime_flavor() != tokio::runtime::RuntimeFlavor::CurrentThread {
+        return Err(StartError::Other("the agent runs on one thread only".to_owned()));
+    }
     let paths = Paths::from_environment()?;
     if call.managed_dir.is_some() && std::path::Path::new(platform::managed::SYSTEM_DIR).exists() {
         return Err(StartError::RealPolicy);
@@ -131,7 +138,9 @@ pub async fn run(call: Call) -> Result<(), StartError> {
         tokio::spawn(on_tcp.tcp(tcp)),
         tokio::spawn(on_socket.unix(socket)),
         tokio::spawn(upkeep::run(Arc::clone(&agent))),
+        tokio::spawn(profiles::follow(Arc::clone(&agent))),
         tokio::spawn(lock_state::watch(Arc::clone(&agent))),
+        tokio::spawn(notices::run(Arc::clone(&agent))),
     ];
     agent.log(AuditEntry { event: "agent.started", code: "ok".to_owned(), ..AuditEntry::default() });
     let reading = Arc::clone(&agent);
@@ -179,7 +188,12 @@ pub(crate) async fn assemble(
     let Outside { clock, entropy, opener, oidc } = outside;
     let uid = rustix::process::getuid().as_raw();
     let test_policy = call.managed_dir.is_some();
-    let profiles = Profiles::open(paths.user_profile(), call.managed_dir.clone(), uid);
+    let vault = tokio::task::spawn_blocking(move || Vault::open(opener, Arc::new(Memory::default()), test_policy))
+        .await
+        .map_err(|e| StartError::Other(e.to_string()))?;
+    // The keychain first: it vouches for what a spoilt managed file last said.
+    let copies = Copies::open(&vault, paths.state.clone(), test_policy).await;
+    let profiles = Profiles::open(paths.user_profile(), call.managed_dir.clone(), uid, copies);
     let rules = Arc::clone(&profiles.current().rules);
     let mut notices = Vec::new();
     let tcp = bind_tcp(&rules.broker, &mut notices).await?;
@@ -187,9 +201,6 @@ pub(crate) async fn assemble(
     let address = format!("http://127.0.0.1:{port}");
     let installation = random::hex_name::<4>(entropy.as_ref());
     let store = Store::open(&paths.database(), test_policy, installation)?;
-    let vault = tokio::task::spawn_blocking(move || Vault::open(opener, Arc::new(Memory::default()), test_policy))
-        .await
-        .map_err(|e| StartError::Other(e.to_string()))?;
     if let Some(reason) = vault.absent_because() {
         tracing::warn!(reason, "no keychain service: tokens are kept in memory only and end with this agent");
     }
@@ -199,10 +210,12 @@ pub(crate) async fn assemble(
     for line in &profiles.current().diagnostics {
         tracing::warn!(line, "the profile");
     }
+    let audit = Audit::new(call.managed_dir.clone(), store.head().0);
     let agent = Agent {
         clock,
         entropy,
         store,
+        audit,
         vault,
         accounts: Accounts::default(),
         consents: Consents::default(),
@@ -213,6 +226,9 @@ pub(crate) async fn assemble(
         pages: Pages::default(),
         sign_ins: SignIns::default(),
         screen: Screen::default(),
+        pause: Pause::default(),
+        turns: Turns::default(),
+        told: Notices::default(),
         address,
         uid,
         started: Instant::now(),
@@ -223,6 +239,7 @@ pub(crate) async fn assemble(
         events: tokio::sync::broadcast::channel(64).0,
         refusals: Mutex::default(),
     };
+    agent.take_up_profile();
     Ok((Arc::new(agent), tcp))
 }
 

@@ -29,6 +29,11 @@ pub(crate) fn local_rfc3339(time: Timestamp) -> String {
     local(time, "%Y-%m-%dT%H:%M:%S%:z")
 }
 
+/// Local time as RFC 3164 §4.1.2 has it: `Jan  1 21:40:05`.
+pub(crate) fn local_stamp(time: Timestamp) -> String {
+    local(time, "%b %e %H:%M:%S")
+}
+
 fn local(time: Timestamp, format: &str) -> String {
     jiff::Timestamp::from_millisecond(time.as_millis())
         .map(|t| t.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string())

@@ -4,17 +4,22 @@ use crate::{
     accounts::TokenKey,
     agent::Agent,
     consents::Asking,
+    lock_state,
     renewal::Need,
     server::{Connection, code_of},
-    store::AuditEntry,
+    store::{AuditEntry, Rebound},
 };
 use broker::{
-    Authority, CachedToken, ExposeSecret, Grant, Peer, Program, Refusal, Rules, Timestamp, TokenKind, Wanted,
+    Authority, CachedToken, ExposeSecret, FileIdentity, Grant, GrantId, Peer, Program, Refusal, Rules, Timestamp,
+    TokenKind, Wanted,
     trip::{Ports, Record, Request},
 };
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// One request on its way.
@@ -23,6 +28,8 @@ pub(crate) struct Trip<'a> {
     pub(crate) connection: &'a Connection,
     /// Hash of the cookie session over TCP; a parked question belongs to it.
     pub(crate) session: Option<String>,
+    /// The turn in which it began, or in which an answer was spent on it.
+    pub(crate) turn: AtomicU64,
     /// The account's era when the trip first looked at it: after a sign-out nothing is delivered.
     pub(crate) era: OnceLock<u64>,
 }
@@ -40,6 +47,10 @@ impl Ports for Trip<'_> {
         self.agent.screen.is_locked()
     }
 
+    fn paused(&self) -> Option<Refusal> {
+        self.agent.paused()
+    }
+
     fn blocked(&self, peer: &Peer) -> bool {
         peer.program.as_ref().is_some_and(|program| self.agent.store.is_blocked(program))
     }
@@ -48,12 +59,39 @@ impl Ports for Trip<'_> {
         platform::managed::user_can_write(path)
     }
 
-    async fn signed_in(&self, wanted: &Wanted) -> Result<(), Refusal> {
-        self.agent.sign_in_of(&wanted.account).await.map(|_| ())
+    fn may_follow(&self, file: &FileIdentity, package: &str) -> bool {
+        self.agent.lookup.may_follow(file, package)
     }
 
-    fn grants(&self, peer: &Peer) -> Vec<Grant> {
-        peer.program.as_ref().map(|program| self.agent.store.grants_of(&program.key())).unwrap_or_default()
+    async fn signed_in(&self, wanted: &Wanted) -> Result<(), Refusal> {
+        self.agent.sign_in_of(&wanted.account).await.map(drop)
+    }
+
+    async fn meets(&self, wanted: &Wanted, request: &Request, token: Option<&CachedToken>) -> Result<String, Refusal> {
+        let sign_in = self.agent.sign_in_of(&wanted.account).await?;
+        let now = self.agent.now();
+        let unmet = request.requirement.unmet(&crate::step_up::facts(&sign_in), now).or_else(|| {
+            let token = token.filter(|token| token.kind == TokenKind::Id)?;
+            crate::step_up::unmet_by_token(token.value.expose_secret(), &request.requirement, now)
+        });
+        match unmet {
+            None => Ok(crate::step_up::name(&sign_in)),
+            Some(why) => Err(Refusal::StepUpRequired {
+                account: wanted.account.name.clone(),
+                why,
+                flags: crate::step_up::flags(&request.requirement),
+            }),
+        }
+    }
+
+    fn grants(&self, peer: &Peer, wanted: &Wanted) -> Vec<Grant> {
+        let resource = &wanted.resource;
+        let covers = |grant: &Grant| {
+            grant.resource == resource.name
+                && grant.account == resource.account
+                && wanted.scopes.is_subset(&grant.scopes)
+        };
+        peer.program.as_ref().map(|program| self.agent.store.grants_for(program, covers)).unwrap_or_default()
     }
 
     fn cached(&self, wanted: &Wanted) -> Option<CachedToken> {
@@ -61,11 +99,15 @@ impl Ports for Trip<'_> {
         if wanted.resource.token == TokenKind::Minted {
             return None;
         }
-        self.agent.accounts.token(&TokenKey::of(&wanted.resource, &wanted.scopes)).map(|held| held.token)
+        self.agent
+            .accounts
+            .token(&TokenKey::of(&wanted.resource, &wanted.scopes), &wanted.account)
+            .map(|held| held.token)
     }
 
     async fn consent(&self, peer: &Peer, wanted: &Wanted, request: &Request) -> Result<Authority, Refusal> {
-        let asking = Asking { connection: self.connection, session: self.session.as_deref(), peer, wanted, request };
+        let (connection, session, turn) = (self.connection, self.session.as_deref(), &self.turn);
+        let asking = Asking { connection, session, peer, wanted, request, turn };
         self.agent.consent(&asking).await
     }
 
@@ -109,12 +151,18 @@ impl Ports for Trip<'_> {
         self.connection.still_same(self.agent, peer).await
     }
 
-    fn still_granted(&self, authority: &Authority, wanted: &Wanted) -> bool {
+    fn still_granted(&self, authority: &Authority, wanted: &Wanted, peer: &Peer) -> bool {
         if self.era.get().is_some_and(|era| *era != self.agent.accounts.entry(&wanted.account.name).era()) {
+            return false;
+        }
+        // A lock, a pause or a block that is over by now still ended what was in flight and cannot be ended otherwise.
+        let turn = self.turn.load(Ordering::SeqCst);
+        if lock_state::is_over(authority, wanted.resource.sensitive, turn, self.agent.turns.now()) {
             return false;
         }
         match authority {
             Authority::Grant(id) => self.agent.store.use_grant(*id, self.agent.now()),
+            Authority::Updated(id) => self.agent.follow_update(*id, peer),
             Authority::Preapproved | Authority::Once(_) => true,
         }
     }
@@ -125,6 +173,9 @@ impl Ports for Trip<'_> {
             Err(refusal) => ("token.refused", code_of(refusal).as_str().to_owned(), None),
         };
         let wanted = record.wanted;
+        if let (Err(refusal), Some(wanted)) = (record.outcome, wanted) {
+            self.agent.note_refusal(&wanted.account.name, refusal);
+        }
         let entry = AuditEntry {
             event,
             code,
@@ -142,11 +193,43 @@ impl Ports for Trip<'_> {
     }
 }
 
+impl Agent {
+    /// Makes a grant that of the same program after its package updated it, and marks it as used; false when it is no
+    /// longer there or another's, or when that cannot be written down.
+    fn follow_update(&self, id: GrantId, peer: &Peer) -> bool {
+        let Some(program) = &peer.program else { return false };
+        let now = self.now();
+        let line = |grant: &Grant| {
+            let entry = AuditEntry {
+                event: "grant.updated",
+                code: "ok".to_owned(),
+                program: Some(shown(Some(program), peer)),
+                account: Some(grant.account.to_string()),
+                resource: Some(grant.resource.to_string()),
+                scope: Some(grant.scopes.to_string()),
+                via: grant.package.clone(),
+            };
+            (entry, crate::times::rfc3339_millis(now))
+        };
+        let still = |grant: &Grant| grant.follows(program, peer.package.as_deref());
+        match self.store.rebind_grant(id, &program.key(), still, line) {
+            Ok(Rebound::Now) => self.changed("grants"),
+            Ok(Rebound::Before) => {}
+            Ok(Rebound::Not) => return false,
+            Err(error) => {
+                tracing::error!(%error, "a permission could not be kept for an updated program");
+                return false;
+            }
+        }
+        self.store.use_grant(id, now)
+    }
+}
+
 impl Trip<'_> {
     /// `client_id` of a minted token: the owning package, else the digest of the program's file; informative.
     fn client_id(&self, peer: &Peer) -> String {
         let Some(program) = &peer.program else { return "unidentified".to_owned() };
-        let known = || self.agent.lookup.package_cached(&program.file().path).flatten();
+        let known = || self.agent.lookup.package_cached(program.file()).flatten();
         let package = peer.package.clone().or_else(known);
         package.unwrap_or_else(|| format!("sha256:{}", program.file().digest_hex()))
     }

@@ -1,5 +1,5 @@
-//! What goes on by itself: renewing tokens ahead of time, letting questions expire, reading profiles again, anchoring
-//! the audit log, writing down what could not be written before.
+//! What goes on by itself: renewing tokens ahead of time, letting questions expire, anchoring the audit log,
+//! writing down what could not be written before.
 
 use crate::{
     accounts::{Record, Target, TokenKey},
@@ -7,7 +7,7 @@ use crate::{
     renewal::Need,
     store::{AuditEntry, lock},
 };
-use broker::{ExposeSecret, Span, Timestamp, ports::KeychainError};
+use broker::{Span, Timestamp};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -15,15 +15,13 @@ use std::{
 };
 
 const TICK: Duration = Duration::from_secs(1);
-const PROFILE_EVERY: u64 = 2;
 const KEEP_EVERY: u64 = 15;
 const MINUTE: u64 = 60;
 /// After a failed renewal ahead of time the next one waits at least this long, doubling.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
-/// What a changed profile would wipe is wiped only when the profile has stayed as it is this long.
-const SETTLED: Duration = Duration::from_secs(20);
-const ANCHOR: &str = "audit-anchor";
+/// Old lines leave the audit log this often, the first time as long after the start: a clock that is set late is right by then.
+const TRIM_EVERY: u64 = 10 * MINUTE;
 
 /// Renewals ahead of time that failed: when to try again.
 #[derive(Default)]
@@ -60,11 +58,11 @@ pub(crate) async fn run(agent: Arc<Agent>) {
         tokio::time::sleep(TICK).await;
         ticks += 1;
         agent.tidy_questions();
+        agent.tidy_pause();
+        agent.tend_notices();
         agent.renew_ahead(&pauses);
-        if ticks.is_multiple_of(PROFILE_EVERY) && agent.profiles.reload() {
-            agent.profile_changed();
-        }
         if ticks.is_multiple_of(KEEP_EVERY) {
+            agent.look_for_issuers();
             // Its own task: a keychain that hangs must not hold up anything else.
             let agent = Arc::clone(&agent);
             tokio::spawn(async move { agent.tend_records().await });
@@ -72,7 +70,11 @@ pub(crate) async fn run(agent: Arc<Agent>) {
         if ticks.is_multiple_of(MINUTE) {
             agent.minute();
             let agent = Arc::clone(&agent);
-            tokio::spawn(async move { agent.write_anchor().await });
+            tokio::spawn(async move { agent.tend_audit().await });
+        }
+        agent.export_audit();
+        if ticks.is_multiple_of(TRIM_EVERY) {
+            tokio::spawn(Arc::clone(&agent).trim_audit());
         }
     }
 }
@@ -89,10 +91,15 @@ impl Agent {
                 }
             }
         }
-        self.keep_again().await;
-        if self.profiles.settled_for() >= SETTLED {
-            self.wipe_strangers().await;
+        let unread = |entry: &Arc<crate::accounts::Entry>| matches!(*lock(&entry.record), Record::Unreadable(_));
+        if self.accounts.entries().iter().any(unread) {
+            // Unlocked meanwhile? Looking opens no window.
+            self.read_records().await;
+            self.changed("status");
         }
+        self.keep_again().await;
+        self.keep_copies().await;
+        self.wipe_what_is_gone().await;
     }
 
     /// Looks at every account once, so that what is in the keychain is tended from the start.
@@ -143,6 +150,28 @@ impl Agent {
         }
     }
 
+    /// Looks whether an issuer that did not answer does so again, so that people need not try. Uses no token up.
+    fn look_for_issuers(self: &Arc<Self>) {
+        let rules = self.rules();
+        for entry in self.accounts.entries() {
+            let Some(account) = rules.accounts.get(&entry.name).cloned() else { continue };
+            let Some(why) = lock(&entry.unreachable).clone() else { continue };
+            let agent = Arc::clone(self);
+            tokio::spawn(async move {
+                if agent.oidc.probe(&account.issuer).await.is_err() {
+                    return;
+                }
+                let mut unreachable = lock(&entry.unreachable);
+                // What has failed since is not what was looked at.
+                if unreachable.as_ref() == Some(&why) {
+                    *unreachable = None;
+                    drop(unreachable);
+                    agent.changed("accounts");
+                }
+            });
+        }
+    }
+
     /// Sign-ins whose refresh token would expire: due when half of its life is gone.
     fn sign_ins_near_their_end(&self, now: Timestamp) -> Vec<TokenKey> {
         let rules = self.rules();
@@ -162,29 +191,6 @@ impl Agent {
             }
         }
         keys
-    }
-
-    fn profile_changed(self: &Arc<Self>) {
-        let snapshot = self.snapshot();
-        for line in &snapshot.diagnostics {
-            tracing::warn!(line, "the profile");
-        }
-        self.log(AuditEntry {
-            event: "profile.changed",
-            code: if snapshot.rules.locked.is_some() { "profile_invalid".to_owned() } else { "ok".to_owned() },
-            via: Some(format!(
-                "{} accounts, {} resources, {} diagnostics",
-                snapshot.rules.accounts.len(),
-                snapshot.rules.resources.len(),
-                snapshot.diagnostics.len()
-            )),
-            ..AuditEntry::default()
-        });
-        self.changed("profile");
-        self.drop_tokens_of_strangers();
-        self.end_stale_questions();
-        let agent = Arc::clone(self);
-        tokio::spawn(async move { agent.read_records().await });
     }
 
     fn minute(&self) {
@@ -211,59 +217,8 @@ impl Agent {
         }
     }
 
-    /// Anchors the head of the audit log in the keychain, where there is one.
-    pub(crate) async fn write_anchor(&self) {
-        let (seq, hash) = self.store.head();
-        if !self.vault.is_durable() || seq == 0 {
-            return;
-        }
-        let anchor = match self.read_anchor().await {
-            Ok(anchor) => anchor,
-            Err(error) => {
-                tracing::warn!(%error, "the audit log is not anchored: the keychain cannot be read");
-                return;
-            }
-        };
-        if let Some((known, anchored)) = anchor {
-            match self.store.hash_at(known) {
-                Ok(Some(found)) if found == anchored && known < seq => {}
-                Ok(Some(found)) if found == anchored => return,
-                Ok(_) => {
-                    // The anchor is the evidence: it stays where it is.
-                    tracing::error!(
-                        line = known,
-                        "the audit log no longer holds the line that is anchored in the keychain"
-                    );
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the audit log cannot be compared with its anchor");
-                    return;
-                }
-            }
-        }
-        if let Err(error) = self.store.settle() {
-            tracing::error!(%error, "the audit log could not be brought to the disk");
-            return;
-        }
-        if let Err(error) = self.vault.write(ANCHOR, format!("{seq} {hash}").into()).await {
-            tracing::warn!(%error, "the audit log could not be anchored");
-        }
-    }
-
-    /// The anchored head.
-    ///
-    /// # Errors
-    /// When the keychain cannot be read.
-    pub(crate) async fn read_anchor(&self) -> Result<Option<(i64, String)>, KeychainError> {
-        let Some(text) = self.vault.read(ANCHOR).await? else { return Ok(None) };
-        let anchor =
-            text.expose_secret().split_once(' ').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned())));
-        anchor.map(Some).ok_or_else(|| KeychainError::Damaged("the anchor of the audit log".to_owned()))
-    }
-
     /// The last things before the end; a renewal that is under way is waited for, so that nothing of it is lost.
-    pub(crate) async fn wind_up(&self) {
+    pub(crate) async fn wind_up(self: &Arc<Self>) {
         for entry in self.accounts.entries() {
             if tokio::time::timeout(Duration::from_secs(10), entry.renewing.lock()).await.is_err() {
                 tracing::warn!(account = %entry.name, "a renewal is cut off");
@@ -273,6 +228,8 @@ impl Agent {
         if let Err(error) = self.store.save_use() {
             tracing::error!(%error, "the last use of grants could not be written");
         }
+        self.export_rest().await;
+        let _ = tokio::time::timeout(Duration::from_secs(3), self.profiles.keep_copies(&self.vault)).await;
         let _ = tokio::time::timeout(Duration::from_secs(3), self.write_anchor()).await;
     }
 }

@@ -123,6 +123,11 @@ pub struct Question {
 }
 
 impl Question {
+    /// Whether a window should be shown for it.
+    pub fn wants_window(&self) -> bool {
+        self.window
+    }
+
     /// The answers that may be given.
     pub fn choices(&self, sensitive: bool) -> Vec<Choice> {
         let mut choices = vec![Choice::Deny, Choice::Once];

@@ -5,9 +5,9 @@
 
 use crate::{
     grant::{Choice, Grant, GrantId},
-    peer::{Peer, Program},
+    peer::{FileIdentity, Peer, Program},
     refusal::Refusal,
-    rules::{Account, ConsentRule, LockRule, PeerRule, Peers, Resource, Rules, TokenKind},
+    rules::{Account, ConsentRule, LockRule, Marks, PeerList, Peers, Resource, Rules, TokenKind},
     words::{ResourceName, ScopeSet, Span, Timestamp},
 };
 use secrecy::SecretString;
@@ -87,7 +87,7 @@ pub struct Facts<'a> {
     pub wanted: &'a Wanted,
     /// The effective profile.
     pub rules: &'a Rules,
-    /// The program's grants, whatever they are for.
+    /// The program's grants, whatever they are for, and those of the program that was at its path before.
     pub grants: &'a [Grant],
     /// The token at hand for this account, resource and scope set.
     pub cached: Option<&'a CachedToken>,
@@ -103,6 +103,8 @@ pub struct Facts<'a> {
     pub screen_locked: bool,
     /// Whether the user can write the file or its directory (a preapproved path then needs a digest).
     pub user_can_write: &'a dyn Fn(&Path) -> bool,
+    /// Whether a grant may follow this file through updates by this package: root alone can have put it there.
+    pub may_follow: &'a dyn Fn(&FileIdentity, &str) -> bool,
 }
 
 /// Why a program may have a token.
@@ -110,6 +112,8 @@ pub struct Facts<'a> {
 pub enum Authority {
     /// A standing grant.
     Grant(GrantId),
+    /// A standing grant that was given to this program before its package updated it.
+    Updated(GrantId),
     /// IT lists the program.
     Preapproved,
     /// A yes spent on this very request; holds how it was given (`page`, `terminal`).
@@ -120,7 +124,7 @@ impl Authority {
     /// The word of the audit log.
     pub fn via(&self) -> &str {
         match self {
-            Self::Grant(_) => "grant",
+            Self::Grant(_) | Self::Updated(_) => "grant",
             Self::Preapproved => "preapproved",
             Self::Once(how) => how,
         }
@@ -189,17 +193,20 @@ fn authority(facts: &Facts<'_>, program: &Program) -> Option<Authority> {
         return Some(Authority::Preapproved);
     }
     let key = program.key();
-    facts
-        .grants
-        .iter()
-        .find(|grant| {
-            grant.program == key
-                && grant.account == resource.account
-                && grant.resource == resource.name
-                && facts.wanted.scopes.is_subset(&grant.scopes)
-                && grant_stands(grant, facts.rules, resource, facts.now)
-        })
-        .map(|grant| Authority::Grant(grant.id))
+    let covers = |grant: &&Grant| {
+        grant.account == resource.account
+            && grant.resource == resource.name
+            && facts.wanted.scopes.is_subset(&grant.scopes)
+            && grant_stands(grant, facts.rules, resource, facts.now)
+    };
+    let own = facts.grants.iter().filter(covers).find(|grant| grant.program == key);
+    if let Some(grant) = own {
+        return Some(Authority::Grant(grant.id));
+    }
+    let package = facts.peer.package.as_deref();
+    let before = facts.grants.iter().filter(covers).find(|grant| grant.follows(program, package))?;
+    // Who owns a file says nothing about one that anybody but root can write.
+    (facts.may_follow)(program.file(), package?).then_some(Authority::Updated(before.id))
 }
 
 /// How long a grant for today to this resource may lie unused.
@@ -220,33 +227,30 @@ pub fn grant_stands(grant: &Grant, rules: &Rules, resource: &Resource, now: Time
 fn preapproved(facts: &Facts<'_>, program: &Program) -> bool {
     match &facts.wanted.resource.peers {
         Peers::Any => true,
-        Peers::Listed(rules) => rules.iter().any(|rule| matches(rule, facts, program)),
+        Peers::Listed(rules) => is_listed(rules, facts, program),
     }
 }
 
-/// Whether one listed program is this one. A path alone never stands for what an interpreter is made to run.
-fn matches(rule: &PeerRule, facts: &Facts<'_>, program: &Program) -> bool {
+/// Whether a listed program is this one. A path alone never stands for what an interpreter is made to run.
+fn is_listed(rules: &PeerList, facts: &Facts<'_>, program: &Program) -> bool {
     let (executable, script) = match program {
         Program::Executable { file, .. } => (file, None),
         Program::Script { interpreter, script } => (interpreter, Some(script)),
         Program::Inline { .. } | Program::Terminal { .. } => return false,
     };
-    if rule.signer.is_some()
-        || (rule.path.is_none() && rule.script.is_none() && rule.sha256.is_none() && rule.package.is_none())
-    {
-        return false;
-    }
-    if rule.script.as_ref() != script.map(|s| &s.path) {
-        return false;
-    }
     let file = script.unwrap_or(executable);
-    let path_holds = rule.path.as_ref().is_none_or(|path| *path == executable.path);
-    let digest_holds = rule.sha256.is_none_or(|digest| digest == file.digest);
-    let package_holds = rule.package.is_none() || rule.package == facts.peer.package;
-    let guarded = rule.sha256.is_some()
-        || (!(facts.user_can_write)(&file.path) && (rule.path.is_none() || !(facts.user_can_write)(&executable.path)));
-    path_holds && digest_holds && package_holds && guarded
+    let marks = Marks {
+        path: &executable.path,
+        script: script.map(|script| script.path.as_path()),
+        digest: &file.digest,
+        package: facts.peer.package.as_deref(),
+    };
+    let user_can_write = facts.user_can_write;
+    rules.naming(marks).any(|rule| {
+        rule.sha256.is_some()
+            || (!user_can_write(&file.path) && (rule.path.is_none() || !user_can_write(&executable.path)))
+    })
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

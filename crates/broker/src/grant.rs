@@ -1,6 +1,9 @@
 //! The user's or IT's yes to one program for one resource and scope set.
 
-use crate::words::{AccountName, ResourceName, ScopeSet, Timestamp};
+use crate::{
+    peer::Program,
+    words::{AccountName, ResourceName, ScopeSet, Timestamp},
+};
 use std::fmt;
 
 /// Names a program for grants and sessions; made by [`crate::Program::key`], compared for equality only.
@@ -16,6 +19,12 @@ impl ProgramKey {
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Where the file of an ordinary program lies; `None` for any other, and where the path was not text.
+    pub fn executable_path(&self) -> Option<&str> {
+        let (digest, path) = self.0.strip_prefix("exe:")?.split_once(':')?;
+        (digest.len() == 64 && !path.contains(char::REPLACEMENT_CHARACTER)).then_some(path)
     }
 }
 
@@ -80,9 +89,22 @@ pub struct Grant {
     pub last_used: Timestamp,
     /// When it ends whatever happens; `None` for `Always`.
     pub until: Option<Timestamp>,
+    /// The package that owned the program's file when the grant was given, if only root could write that file.
+    pub package: Option<String>,
 }
 
 impl Grant {
+    /// Whether this program is the one it was given to, brought up to date by the package that owned it then and owns it
+    /// now: another digest at the same path. Whoever goes by it checks that only root can write the file.
+    pub fn follows(&self, program: &Program, package: Option<&str>) -> bool {
+        let Program::Executable { file, .. } = program else { return false };
+        self.package.is_some()
+            && self.package.as_deref() == package
+            && self.program.executable_path().is_some_and(|path| file.path.to_str() == Some(path))
+            && self.program != program.key()
+            && (self.choice != Choice::Always || program.may_hold_always())
+    }
+
     /// Whether it still stands at `now`, given how long it may lie unused.
     pub fn stands(&self, now: Timestamp, idle: crate::Span) -> bool {
         match self.choice {

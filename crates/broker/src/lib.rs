@@ -12,6 +12,7 @@ mod peer;
 pub mod ports;
 mod refusal;
 mod rules;
+mod step_up;
 pub mod trip;
 mod words;
 
@@ -24,8 +25,10 @@ pub use grant::{Choice, Grant, GrantId, ProgramKey};
 pub use peer::{FileIdentity, Peer, ProcessInstance, Program};
 pub use refusal::Refusal;
 pub use rules::{
-    Account, BrokerRules, Consent, ConsentRule, LockRule, Offline, PeerRule, Peers, RedirectUri, RequestAs, Resource,
-    Rules, TerminalRule, TokenKind,
+    Account, Audiences, AuditExport, AuditRules, BrokerRules, Consent, ConsentRule, DesktopRules, LockRule,
+    NetworkRules, NotificationRules, Offline, PeerList, PeerRule, Peers, Proxy, RedirectUri, RequestAs, Resource,
+    Rules, SignInAtStart, TerminalRule, TokenKind,
 };
 pub use secrecy::{ExposeSecret, SecretString};
+pub use step_up::{EssentialClaim, Requirement, SignInFacts, WantedClaims};
 pub use words::{AccountName, Issuer, ResourceName, Scope, ScopeSet, Span, Timestamp, WordError};

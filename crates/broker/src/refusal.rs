@@ -35,6 +35,16 @@ pub enum Refusal {
     /// Signed in, but the issuer wants the person again for this resource.
     #[error("the issuer wants you to sign in again for {0}")]
     InteractionRequired(AccountName),
+    /// Signed in, but not in the way this request asks for.
+    #[error("{why}")]
+    StepUpRequired {
+        /// The account.
+        account: AccountName,
+        /// What is missing, for people.
+        why: String,
+        /// What `daypass login` has to be told besides the account; begins with a space where there is anything.
+        flags: String,
+    },
     /// Somebody signed in whom the profile does not accept.
     #[error("{0}")]
     WrongAccount(String),

@@ -1,5 +1,15 @@
 //! What the effective profile says, as the rest of the house needs it: parsed, complete, nothing left to check.
 
+mod audiences;
+mod machine;
+mod peer_list;
+
+pub use machine::{AuditExport, AuditRules, DesktopRules, NetworkRules, NotificationRules, Proxy, SignInAtStart};
+
+pub use audiences::Audiences;
+pub(crate) use peer_list::Marks;
+pub use peer_list::PeerList;
+
 use crate::words::{AccountName, Issuer, ResourceName, ScopeSet, Span};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -15,12 +25,24 @@ pub struct Rules {
     pub accounts: BTreeMap<AccountName, Arc<Account>>,
     /// Configured resources by name.
     pub resources: BTreeMap<ResourceName, Arc<Resource>>,
+    /// Finds resources by their audience; nothing to set.
+    pub audiences: Audiences,
     /// Limits of consent.
     pub consent: Consent,
     /// The command that opens an address; `None` = the system's opener.
     pub browser_command: Option<Vec<String>>,
     /// The loopback broker.
     pub broker: BrokerRules,
+    /// How authorization servers are reached.
+    pub network: NetworkRules,
+    /// The audit log.
+    pub audit: AuditRules,
+    /// Notifications.
+    pub notifications: NotificationRules,
+    /// The desktop shell.
+    pub desktop: DesktopRules,
+    /// Links shown to people, at most 8: label and https address.
+    pub links: Vec<(String, String)>,
     /// Resources that are configured but count for nothing because of a fault in the profile, and why.
     pub void: BTreeMap<String, String>,
     /// Set when nothing may be issued (a mandatory file that cannot be parsed and has no good copy): why.
@@ -30,10 +52,8 @@ pub struct Rules {
 impl Rules {
     /// Finds a resource by its name or its exact audience.
     pub fn resource(&self, wanted: &str) -> Option<&Arc<Resource>> {
-        self.resources
-            .values()
-            .find(|r| r.name.as_str() == wanted)
-            .or_else(|| self.resources.values().find(|r| r.audience.as_deref() == Some(wanted)))
+        let by_name = wanted.parse().ok().and_then(|name: ResourceName| self.resources.get(&name));
+        by_name.or_else(|| self.audiences.look_up(&self.resources, wanted))
     }
 }
 
@@ -57,6 +77,8 @@ impl Default for BrokerRules {
 pub struct Account {
     /// Its name in the profile.
     pub name: AccountName,
+    /// What people call it; shown beside the name, never instead of it where something is decided.
+    pub title: Option<String>,
     /// The issuer, compared as a string.
     pub issuer: Issuer,
     /// `client_id` (RFC 6749 §2.2).
@@ -114,6 +136,10 @@ pub enum Offline {
 pub struct Resource {
     /// Its name in the profile.
     pub name: ResourceName,
+    /// What people call it; shown beside the name, never instead of it where something is decided.
+    pub title: Option<String>,
+    /// What it is for, in a sentence for people.
+    pub description: Option<String>,
     /// The account it draws on.
     pub account: AccountName,
     /// Which token is handed out.
@@ -175,7 +201,7 @@ pub enum Peers {
     /// Any program.
     Any,
     /// These.
-    Listed(Vec<PeerRule>),
+    Listed(PeerList),
 }
 
 /// One listed program. Every criterion that is there must hold; a rule without any criterion matches nothing.

@@ -2,13 +2,17 @@
 //!
 //! Order matters and is the point of this file: resolve, decide, ask, fetch, check the peer again, check block and grant
 //! again, write the audit line, and only then hand the token out. Every way out leaves exactly one audit line.
+//! Invariant: from the last look to the line nothing waits ([`finish`] cannot), and the agent that runs this has one thread
+//! for it and for whatever locks, pauses, blocks or revokes: each of those comes before the look, or after the line.
+//! Limit: what comes after the line does not take the answer back that is on its way.
 
 use crate::{
     decide::{Authority, CachedToken, Decision, Facts, Wanted, decide, locked, resolve, with_authority},
     grant::Grant,
-    peer::Peer,
+    peer::{FileIdentity, Peer},
     refusal::Refusal,
     rules::Rules,
+    step_up::Requirement,
     words::{ScopeSet, Span, Timestamp},
 };
 use std::{future::Future, path::Path, sync::Arc};
@@ -28,6 +32,8 @@ pub struct Request {
     pub refresh: bool,
     /// What the program calls itself.
     pub says_it_is: Option<String>,
+    /// What the sign-in behind the token has to be like.
+    pub requirement: Requirement,
 }
 
 /// What is written about a request before its answer leaves.
@@ -74,17 +80,33 @@ pub trait Ports: Sync {
     fn rules(&self) -> Arc<Rules>;
     /// Whether the screen is known to be locked.
     fn screen_locked(&self) -> bool;
+    /// What is answered to everybody now, because a person paused everything.
+    fn paused(&self) -> Option<Refusal>;
     /// Whether the user has blocked the peer's program.
     fn blocked(&self, peer: &Peer) -> bool;
     /// Whether the user can write this file or its directory.
     fn user_can_write(&self, path: &Path) -> bool;
+    /// Whether a grant may follow this file through updates by this package: root alone can have put it there.
+    fn may_follow(&self, file: &FileIdentity, package: &str) -> bool;
     /// Whether somebody is signed in to the account.
     ///
     /// # Errors
     /// [`Refusal::LoginRequired`] or what the keychain said.
     fn signed_in(&self, wanted: &Wanted) -> impl Future<Output = Result<(), Refusal>> + Send;
-    /// The grants of the peer's program.
-    fn grants(&self, peer: &Peer) -> Vec<Grant>;
+    /// Holds the present sign-in, and the token where it tells of a sign-in itself, against what is asked for; names
+    /// the sign-in: another one has another name.
+    ///
+    /// # Errors
+    /// [`Refusal::StepUpRequired`], and those of [`Ports::signed_in`].
+    fn meets(
+        &self,
+        wanted: &Wanted,
+        request: &Request,
+        token: Option<&CachedToken>,
+    ) -> impl Future<Output = Result<String, Refusal>> + Send;
+    /// The grants of the peer's program, and of the one that was at its path before, that cover what is wanted. Others do
+    /// not count, and may be left out: a program can have many.
+    fn grants(&self, peer: &Peer, wanted: &Wanted) -> Vec<Grant>;
     /// The token at hand.
     fn cached(&self, wanted: &Wanted) -> Option<CachedToken>;
     /// Asks a person and waits for, or parks, the question.
@@ -109,8 +131,8 @@ pub trait Ports: Sync {
     ) -> impl Future<Output = Result<CachedToken, Refusal>> + Send;
     /// Whether the peer is still the same process running the same program.
     fn still_same(&self, peer: &Peer) -> impl Future<Output = bool> + Send;
-    /// Whether the yes still stands; marks a grant as used.
-    fn still_granted(&self, authority: &Authority, wanted: &Wanted) -> bool;
+    /// Whether the yes still stands; marks a grant as used, as this program's.
+    fn still_granted(&self, authority: &Authority, wanted: &Wanted, peer: &Peer) -> bool;
     /// Writes the audit line; nothing leaves without it.
     ///
     /// # Errors
@@ -156,9 +178,71 @@ pub async fn run<P: Ports>(ports: &P, peer: &Peer, request: &Request) -> Result<
         Err(refusal) => Err(refusal.clone()),
     };
     cut_off.done = true;
+    finish(ports, peer, request, wanted, &rules, outcome)
+}
+
+/// The last look and the line, with nothing in between: no `async` here, so that on one thread no lock, pause, block or
+/// revocation comes after the look and before the line.
+fn finish<P: Ports>(
+    ports: &P,
+    peer: &Peer,
+    request: &Request,
+    wanted: Option<&Wanted>,
+    rules: &Arc<Rules>,
+    outcome: Result<Issued, Refusal>,
+) -> Result<Issued, Refusal> {
+    let outcome = outcome.and_then(|issued| {
+        last_look(ports, peer)?;
+        still_ruled(ports, peer, request, &issued, rules)?;
+        if ports.still_granted(&issued.authority, &issued.wanted, peer) {
+            Ok(issued)
+        } else {
+            Err(Refusal::ConsentGone)
+        }
+    });
     let record = Record { peer, request, wanted, outcome: outcome.as_ref().map(|issued| &issued.authority) };
     ports.record(&record)?;
     outcome
+}
+
+/// Blocked, locked or paused meanwhile, as during a fetch that took its time.
+fn last_look<P: Ports>(ports: &P, peer: &Peer) -> Result<(), Refusal> {
+    if ports.blocked(peer) {
+        return Err(Refusal::ProgramBlocked);
+    }
+    if ports.screen_locked() {
+        return Err(locked());
+    }
+    if let Some(refusal) = ports.paused() {
+        return Err(refusal);
+    }
+    Ok(())
+}
+
+/// Another profile in force by now must say the same of this resource and allow it just as well: it may lock everything,
+/// deny the resource or leave the program out, and its limits count.
+fn still_ruled<P: Ports>(
+    ports: &P,
+    peer: &Peer,
+    request: &Request,
+    issued: &Issued,
+    before: &Arc<Rules>,
+) -> Result<(), Refusal> {
+    let rules = ports.rules();
+    if Arc::ptr_eq(&rules, before) {
+        return Ok(());
+    }
+    let fresh = resolve(&rules, &request.resource, &request.scopes)?;
+    if !fresh.is_same_as(&issued.wanted) {
+        return Err(Refusal::ConsentGone);
+    }
+    // A yes to this very request stands for itself; any other is looked for again.
+    let given = Some(&issued.authority).filter(|authority| matches!(authority, Authority::Once(_))).cloned();
+    match judge(ports, peer, request, &fresh, &rules, given) {
+        Decision::Deny(refusal) => Err(refusal),
+        Decision::AskConsent => Err(Refusal::ConsentGone),
+        Decision::UseCached(_) | Decision::Fetch(_) => Ok(()),
+    }
 }
 
 async fn attempt<P: Ports>(
@@ -168,14 +252,18 @@ async fn attempt<P: Ports>(
     wanted: &Wanted,
     rules: &Rules,
 ) -> Result<Issued, Refusal> {
+    if let Some(refusal) = ports.paused() {
+        return Err(refusal);
+    }
     let first = judge(ports, peer, request, wanted, rules, None);
     let decision = match first {
         Decision::Deny(refusal) => return Err(refusal),
         Decision::AskConsent => {
+            // How the person signed in is nobody's business before somebody said yes.
             ports.signed_in(wanted).await?;
             let authority = ports.consent(peer, wanted, request).await.map_err(|refusal| {
-                // A block ends the question; whoever waited is told why.
-                if ports.blocked(peer) { Refusal::ProgramBlocked } else { refusal }
+                // A block or a pause ends the question; whoever waited is told why.
+                if ports.blocked(peer) { Refusal::ProgramBlocked } else { ports.paused().unwrap_or(refusal) }
             })?;
             // The profile may have changed while the question was open: what was shown must still be what is given.
             let rules = ports.rules();
@@ -190,29 +278,39 @@ async fn attempt<P: Ports>(
     let (token, authority) = match decision {
         Decision::Deny(refusal) => return Err(refusal),
         Decision::AskConsent => return Err(Refusal::ConsentGone),
-        Decision::UseCached(authority) => match ports.cached(wanted) {
-            Some(token) => (token, authority),
-            None => (ports.fetch(wanted, request, peer).await?, authority),
-        },
-        Decision::Fetch(authority) => {
-            ports.signed_in(wanted).await?;
-            (ports.fetch(wanted, request, peer).await?, authority)
-        }
+        Decision::UseCached(authority) => (obtain(ports, peer, request, wanted, true).await?, authority),
+        Decision::Fetch(authority) => (obtain(ports, peer, request, wanted, false).await?, authority),
     };
     if !ports.still_same(peer).await {
         return Err(Refusal::PeerUnidentified);
     }
-    if ports.blocked(peer) {
-        return Err(Refusal::ProgramBlocked);
-    }
-    // Locked meanwhile, as during a fetch that took its time.
-    if ports.screen_locked() {
-        return Err(locked());
-    }
-    if !ports.still_granted(&authority, wanted) {
-        return Err(Refusal::ConsentGone);
-    }
     Ok(Issued { token, wanted: wanted.clone(), authority })
+}
+
+/// The token at hand or a new one, of one sign-in that meets what is asked for from before it is taken until after.
+async fn obtain<P: Ports>(
+    ports: &P,
+    peer: &Peer,
+    request: &Request,
+    wanted: &Wanted,
+    at_hand: bool,
+) -> Result<CachedToken, Refusal> {
+    let demanding = !request.requirement.is_empty();
+    let mut before = String::new();
+    if demanding {
+        before = ports.meets(wanted, request, None).await?;
+    } else if !at_hand {
+        ports.signed_in(wanted).await?;
+    }
+    let token = match ports.cached(wanted).filter(|_| at_hand) {
+        Some(token) => token,
+        None => ports.fetch(wanted, request, peer).await?,
+    };
+    // Somebody may have signed in anew meanwhile: then it is not known which sign-in the token is of.
+    if demanding && ports.meets(wanted, request, Some(&token)).await? != before {
+        return Err(Refusal::LoginRequired(wanted.account.name.clone()));
+    }
+    Ok(token)
 }
 
 fn judge<P: Ports>(
@@ -223,7 +321,7 @@ fn judge<P: Ports>(
     rules: &Rules,
     given: Option<Authority>,
 ) -> Decision {
-    let (grants, cached) = (ports.grants(peer), ports.cached(wanted));
+    let (grants, cached) = (ports.grants(peer, wanted), ports.cached(wanted));
     let facts = Facts {
         peer,
         wanted,
@@ -236,9 +334,13 @@ fn judge<P: Ports>(
         blocked: ports.blocked(peer),
         screen_locked: ports.screen_locked(),
         user_can_write: &|path| ports.user_can_write(path),
+        may_follow: &|file, package| ports.may_follow(file, package),
     };
     match (decide(&facts), given) {
         (Decision::AskConsent, Some(authority)) => with_authority(&facts, authority),
         (decision, _) => decision,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,9 @@ _daypass() {
             daypass,help)
                 cmd="daypass__subcmd__help"
                 ;;
+            daypass,init)
+                cmd="daypass__subcmd__init"
+                ;;
             daypass,login)
                 cmd="daypass__subcmd__login"
                 ;;
@@ -55,6 +58,9 @@ _daypass() {
             daypass,open)
                 cmd="daypass__subcmd__open"
                 ;;
+            daypass,pause)
+                cmd="daypass__subcmd__pause"
+                ;;
             daypass,profile)
                 cmd="daypass__subcmd__profile"
                 ;;
@@ -63,6 +69,9 @@ _daypass() {
                 ;;
             daypass,resources)
                 cmd="daypass__subcmd__resources"
+                ;;
+            daypass,resume)
+                cmd="daypass__subcmd__resume"
                 ;;
             daypass,run)
                 cmd="daypass__subcmd__run"
@@ -130,6 +139,9 @@ _daypass() {
             daypass__subcmd__help,help)
                 cmd="daypass__subcmd__help__subcmd__help"
                 ;;
+            daypass__subcmd__help,init)
+                cmd="daypass__subcmd__help__subcmd__init"
+                ;;
             daypass__subcmd__help,login)
                 cmd="daypass__subcmd__help__subcmd__login"
                 ;;
@@ -139,6 +151,9 @@ _daypass() {
             daypass__subcmd__help,open)
                 cmd="daypass__subcmd__help__subcmd__open"
                 ;;
+            daypass__subcmd__help,pause)
+                cmd="daypass__subcmd__help__subcmd__pause"
+                ;;
             daypass__subcmd__help,profile)
                 cmd="daypass__subcmd__help__subcmd__profile"
                 ;;
@@ -147,6 +162,9 @@ _daypass() {
                 ;;
             daypass__subcmd__help,resources)
                 cmd="daypass__subcmd__help__subcmd__resources"
+                ;;
+            daypass__subcmd__help,resume)
+                cmd="daypass__subcmd__help__subcmd__resume"
                 ;;
             daypass__subcmd__help,run)
                 cmd="daypass__subcmd__help__subcmd__run"
@@ -163,6 +181,9 @@ _daypass() {
             daypass__subcmd__profile,check)
                 cmd="daypass__subcmd__profile__subcmd__check"
                 ;;
+            daypass__subcmd__profile,diff)
+                cmd="daypass__subcmd__profile__subcmd__diff"
+                ;;
             daypass__subcmd__profile,explain)
                 cmd="daypass__subcmd__profile__subcmd__explain"
                 ;;
@@ -177,6 +198,9 @@ _daypass() {
                 ;;
             daypass__subcmd__profile__subcmd__help,check)
                 cmd="daypass__subcmd__profile__subcmd__help__subcmd__check"
+                ;;
+            daypass__subcmd__profile__subcmd__help,diff)
+                cmd="daypass__subcmd__profile__subcmd__help__subcmd__diff"
                 ;;
             daypass__subcmd__profile__subcmd__help,explain)
                 cmd="daypass__subcmd__profile__subcmd__help__subcmd__explain"
@@ -197,7 +221,7 @@ _daypass() {
 
     case "${cmd}" in
         daypass)
-            opts="-h -V --help --version login logout status accounts resources token run requests approve deny grants block unblock audit profile doctor agent open completions help"
+            opts="-h -V --help --version init login logout status accounts resources token run requests approve deny grants block unblock pause resume audit profile doctor agent open completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,7 +484,7 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__help)
-            opts="login logout status accounts resources token run requests approve deny grants block unblock audit profile doctor agent open completions help"
+            opts="init login logout status accounts resources token run requests approve deny grants block unblock pause resume audit profile doctor agent open completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -613,6 +637,20 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        daypass__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         daypass__subcmd__help__subcmd__login)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -655,6 +693,20 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        daypass__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         daypass__subcmd__help__subcmd__profile)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -684,6 +736,20 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__help__subcmd__resources)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        daypass__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -753,13 +819,110 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        daypass__subcmd__login)
-            opts="-h --device --no-browser --help"
+        daypass__subcmd__init)
+            opts="-h --provider --client-id --client-secret-file --redirect-uri --offline --account --audience --scope --resource --dry-run --no-login --undo --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --provider)
+                    COMPREPLY=($(compgen -W "entra okta google keycloak generic" -- "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --client-secret-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --redirect-uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --offline)
+                    COMPREPLY=($(compgen -W "auto scope parameter none" -- "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --audience)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --resource)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        daypass__subcmd__login)
+            opts="-h --device --no-browser --other-account --max-age --acr-values --claims --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --max-age)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --acr-values)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --claims)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -795,8 +958,22 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        daypass__subcmd__pause)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         daypass__subcmd__profile)
-            opts="-h --help show check explain schema help"
+            opts="-h --help show check diff explain schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -827,6 +1004,20 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        daypass__subcmd__profile__subcmd__diff)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         daypass__subcmd__profile__subcmd__explain)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -842,7 +1033,7 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__profile__subcmd__help)
-            opts="show check explain schema help"
+            opts="show check diff explain schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -856,6 +1047,20 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__profile__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        daypass__subcmd__profile__subcmd__help__subcmd__diff)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -981,6 +1186,20 @@ _daypass() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        daypass__subcmd__resume)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         daypass__subcmd__run)
             opts="-h --min-valid --wait --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1024,7 +1243,7 @@ _daypass() {
             return 0
             ;;
         daypass__subcmd__token)
-            opts="-h --scope --min-valid --refresh --wait --format --help"
+            opts="-h --scope --min-valid --refresh --wait --format --max-age --acr-values --claims --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1053,6 +1272,27 @@ _daypass() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "raw json header" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-age)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --acr-values)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --claims)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 *)

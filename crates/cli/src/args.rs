@@ -6,6 +6,7 @@
 use crate::{
     commands::{self, Command},
     exit::Failure,
+    init::Provider,
     output::{emit, note},
     time,
 };
@@ -25,16 +26,90 @@ pub(crate) struct Form {
 }
 
 #[derive(Args)]
+pub(crate) struct Init {
+    /// The issuer, such as <https://login.example.com>; without it you are asked
+    #[arg(value_hint = ValueHint::Url)]
+    pub(crate) issuer: Option<String>,
+    /// What kind of provider it is
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) provider: Option<Provider>,
+    /// The client ID registered there
+    #[arg(long, value_name = "ID", value_hint = ValueHint::Other)]
+    pub(crate) client_id: Option<String>,
+    /// A file with the client secret, where the provider insists on one; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// A redirect address registered there; may be repeated [default: what is printed]
+    #[arg(long = "redirect-uri", value_name = "URI", value_hint = ValueHint::Url)]
+    pub(crate) redirect_uris: Vec<String>,
+    /// How a refresh token is asked for: auto, scope, parameter or none [default: what fits the provider]
+    #[arg(long, value_name = "WAY", value_parser = ["auto", "scope", "parameter", "none"])]
+    pub(crate) offline: Option<String>,
+    /// Name of the account [default: work]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub(crate) account: Option<String>,
+    /// Audience of a service to get access tokens for [default: an ID token of your own]
+    #[arg(long, value_name = "AUDIENCE", value_hint = ValueHint::Other)]
+    pub(crate) audience: Option<String>,
+    /// A scope of that service; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE", value_hint = ValueHint::Other, requires = "audience")]
+    pub(crate) scopes: Vec<String>,
+    /// Name of the resource [default: me, with --audience api]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub(crate) resource: Option<String>,
+    /// Print the profile instead of writing it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the profile, but do not sign in
+    #[arg(long)]
+    pub(crate) no_login: bool,
+    /// Sign out and take out what an earlier run wrote
+    #[arg(long, conflicts_with_all = ["issuer", "provider", "client_id", "client_secret_file", "redirect_uris", "offline", "audience", "resource", "dry_run", "no_login"])]
+    pub(crate) undo: bool,
+}
+
+#[derive(Args, Default)]
 pub(crate) struct Login {
     /// Name of the account; without it every account that needs a sign-in
     #[arg(value_hint = ValueHint::Other)]
     pub(crate) account: Option<String>,
-    /// Sign in with a code on another device (not in this version)
+    /// Sign in with a code on another device, as when there is no browser here
     #[arg(long, conflicts_with = "no_browser")]
     pub(crate) device: bool,
     /// Print the address instead of opening the browser
     #[arg(long)]
     pub(crate) no_browser: bool,
+    /// Let the provider ask which of your accounts to use
+    #[arg(long, conflicts_with = "device")]
+    pub(crate) other_account: bool,
+    #[command(flatten)]
+    pub(crate) step_up: StepUp,
+}
+
+/// What a sign-in has to be like (RFC 9470).
+#[derive(Args, Clone, Default)]
+pub(crate) struct StepUp {
+    /// How long ago you may have signed in at the provider, such as 5m
+    #[arg(long, value_name = "DUR", value_hint = ValueHint::Other, value_parser = time::duration)]
+    pub(crate) max_age: Option<u32>,
+    /// Authentication context classes, separated by spaces, one of which the sign-in must have
+    #[arg(long, value_name = "ACR", value_hint = ValueHint::Other)]
+    pub(crate) acr_values: Option<String>,
+    /// Claims the sign-in must show, as JSON (OpenID Connect Core 5.5)
+    #[arg(long, value_name = "JSON", value_hint = ValueHint::Other)]
+    pub(crate) claims: Option<String>,
+}
+
+impl StepUp {
+    /// `--claims` as JSON.
+    pub(crate) fn claims(&self) -> Result<Option<serde_json::Value>, Failure> {
+        let Some(text) = &self.claims else { return Ok(None) };
+        match serde_json::from_str(text) {
+            Ok(value @ serde_json::Value::Object(_)) => Ok(Some(value)),
+            _ => Err(Failure::usage("--claims is no JSON object")
+                .hint(r#"write it like '{"id_token":{"acr":{"essential":true,"value":"urn:example:mfa"}}}'"#)),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -78,6 +153,8 @@ pub(crate) struct Token {
     /// How to print it
     #[arg(long, value_enum, default_value_t = TokenFormat::Raw)]
     pub(crate) format: TokenFormat,
+    #[command(flatten)]
+    pub(crate) step_up: StepUp,
 }
 
 #[derive(Args)]
@@ -179,6 +256,15 @@ pub(crate) struct Unblock {
 }
 
 #[derive(Args)]
+pub(crate) struct Pause {
+    /// For how long, at most 24h
+    #[arg(value_name = "DUR", default_value = "1h", value_hint = ValueHint::Other, value_parser = time::duration)]
+    pub(crate) span: u32,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+#[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {
     #[command(subcommand)]
@@ -186,7 +272,7 @@ pub(crate) struct Audit {
     /// Wait for new lines and print them as they come
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Begin here: a time (RFC 3339), a date, or how long ago (2h)
+    /// Begin here: a time (RFC 3339), a date, or how long ago (2h); without it the newest 500 lines are shown
     #[arg(long, value_name = "T", value_hint = ValueHint::Other)]
     pub(crate) since: Option<String>,
     /// Print JSON, one document a line
@@ -220,15 +306,29 @@ pub(crate) enum ProfileCommand {
     },
     /// Check profile files; exit code 9 when one has an error
     #[command(
-        after_help = "Examples:\n  daypass profile check corp.toml\n  daypass profile check --as user profile.toml"
+        after_help = "Examples:\n  daypass profile check corp.toml\n  daypass profile check profile.d\n  daypass profile check --as user profile.toml"
     )]
     Check {
-        /// Files to check
-        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        /// Files to check, each alone; the files of a directory are checked together
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
         files: Vec<PathBuf>,
         /// What the files are [default: user for the user's own profile, else managed]
         #[arg(long = "as", value_enum, value_name = "LAYER")]
         layer: Option<Layer>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Tell what a change of managed profiles comes to: each value that differs, secrets not shown
+    #[command(
+        after_help = "Examples:\n  daypass profile diff corp.toml new.toml\n  daypass profile diff profile.d new.toml --json"
+    )]
+    Diff {
+        /// What is in force: a file or a directory
+        #[arg(value_name = "OLD", value_hint = ValueHint::AnyPath)]
+        old: PathBuf,
+        /// What shall be: a file or a directory
+        #[arg(value_name = "NEW", value_hint = ValueHint::AnyPath)]
+        new: PathBuf,
         #[command(flatten)]
         form: Form,
     },

@@ -1,6 +1,6 @@
 //! `daypass audit`: what was issued or refused, to whom.
 //!
-//! Invariant: lines come in the order of the chain, none twice and none left out, and `--json` prints each as one
+//! Invariant: lines come in the order of the chain, none twice, from the first one on none left out, and `--json` prints each as one
 //! document on one line. Whether the chain is whole is the agent's finding; it holds the anchor.
 
 use crate::{
@@ -30,13 +30,15 @@ pub(crate) fn audit(arguments: &Audit) -> Outcome {
         return verify(&mut connection, *form);
     }
     let since = since.map(|since| format!("&since={since}")).unwrap_or_default();
-    let (mut after, mut wait) = (0, 0);
+    let (mut after, mut wait) = (None, 0);
     loop {
-        let path = format!("/v1/audit?after={after}{since}&limit={PAGE}&wait={wait}");
+        // Without a line to go on from: the first ones since then, or the newest.
+        let from = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        let path = format!("/v1/audit?limit={PAGE}&wait={wait}{from}{since}");
         let lines: Vec<AuditLine> = connection.get(&path, Duration::from_secs(wait) + QUICK)?;
-        let fresh: Vec<&AuditLine> = lines.iter().filter(|line| line.seq > after).collect();
+        let fresh: Vec<&AuditLine> = lines.iter().filter(|line| after.is_none_or(|after| line.seq > after)).collect();
         emit(&render(&fresh, arguments.json)?)?;
-        after = fresh.last().map_or(after, |line| line.seq);
+        after = fresh.last().map(|line| line.seq).or(after);
         if fresh.len() < PAGE {
             if !arguments.follow || reader_gone() {
                 return Ok(ExitCode::Ok);
@@ -90,8 +92,11 @@ fn verify(connection: &mut Connection, form: Form) -> Outcome {
         }
         return Ok(ExitCode::Ok);
     }
-    let place = verdict.broken_at.map(|seq| format!(" at line {seq}")).unwrap_or_default();
-    Err(Failure::new(ExitCode::Internal, format!("the audit log is broken{place}"))
+    let finding = match verdict.broken_at {
+        Some(seq) => format!("the audit log is broken at line {seq}"),
+        None => "it cannot be told whether the audit log is whole".to_owned(),
+    };
+    Err(Failure::new(ExitCode::Internal, finding)
         .hint("keep a copy of the state directory and tell whoever looks after this machine")
         .detail(format!("detail: {}", verdict.detail)))
 }

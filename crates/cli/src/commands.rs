@@ -5,7 +5,8 @@
 //! a test holds that it makes no other difference.
 
 use crate::args::{
-    Agent, Approve, Audit, Block, Completions, Deny, Form, Grants, Login, Logout, Nothing, Profile, Run, Token, Unblock,
+    Agent, Approve, Audit, Block, Completions, Deny, Form, Grants, Init, Login, Logout, Nothing, Pause, Profile, Run,
+    Token, Unblock,
 };
 use clap::{ArgMatches, Args as _, FromArgMatches as _, error::ErrorKind};
 use std::ffi::OsStr;
@@ -92,6 +93,14 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Set up an account without IT: find the issuer, say what to register there, write your profile, sign in
+    Init(Init) "init" [
+        "daypass init"
+        "daypass init --provider okta"
+        "daypass init https://login.example.com --client-id daypass"
+        "daypass init https://login.example.com --dry-run"
+        "daypass init --undo"
+    ];
     /// Sign in to an account, or to every account that needs it
     Login(Login) "login" [
         "daypass login"
@@ -163,16 +172,27 @@ commands! {
     Unblock(Unblock) "unblock" [
         "daypass unblock /usr/bin/curl"
     ];
+    /// Pause: no program gets a token and nobody is asked, until it is over or taken back; it ends with the agent
+    Pause(Pause) "pause" [
+        "daypass pause"
+        "daypass pause 30m"
+        "daypass pause 8h --json"
+    ];
+    /// End the pause
+    Resume(Nothing) "resume" [
+        "daypass resume"
+    ];
     /// Show what was issued or refused, and to whom
     Audit(Audit) "audit" [
         "daypass audit --since 2h"
         "daypass audit --follow"
         "daypass audit verify"
     ];
-    /// Show, check or explain the configuration profile; needs no agent
+    /// Show, check, compare or explain configuration profiles; needs no agent
     Profile(Profile) "profile" [
         "daypass profile show --origin"
         "daypass profile check corp.toml"
+        "daypass profile diff corp.toml new.toml"
         "daypass profile explain accounts.corp.offline"
     ];
     /// Look for what is wrong, and say what to do about it: socket, port, keychain, profile, issuer, proxy, TLS, clock

@@ -186,6 +186,7 @@ mod tests {
             says_it_is: Some("Sync\x1b[8m".into()),
             choices: Vec::new(),
             digest: "d".into(),
+            window: true,
         };
         assert_eq!(
             shown(&request, Some("https://payments.example.com"), 1_767_225_600),

@@ -184,6 +184,14 @@ fn beside(name: &str) -> Beside {
         }
         "daypass-audit-verify" => speaking(&[], &[0, 1, 3]),
         "daypass-profile" | "daypass-profile-show" | "daypass-profile-check" => offline(&[0, 2, 9]),
+        "daypass-profile-diff" => Beside {
+            description: &[
+                "Both sides are read as managed layers, each file of a directory as in the managed directory, and resolved as the agent would; what differs in the result is told: + for a value that is new, - for one that is gone, ~ for one that changes. The exit status is 0 whether something differs or not.",
+            ],
+            environment: Vec::new(),
+            files: Vec::new(),
+            ..offline(&[0, 2, 9])
+        },
         "daypass-profile-explain" => Beside { environment: Vec::new(), files: Vec::new(), ..offline(&[0, 2]) },
         "daypass-profile-schema" => Beside { environment: Vec::new(), files: Vec::new(), ..offline(&[0]) },
         "daypass-completions" => Beside {

@@ -56,6 +56,9 @@ fn render_status(status: &Status, now: i64) -> String {
         table.row(["policy", "test policy"]);
     }
     table.row(["screen", &status.lock_state]);
+    if let Some(until) = &status.paused_until {
+        table.row(["paused", &format!("ends {}; nothing is given meanwhile", time::relative(until, now))]);
+    }
     let mut text = table.render();
     for diagnostic in &profile.diagnostics {
         let _ = writeln!(text, "profile: {}", clean(diagnostic));
@@ -98,7 +101,7 @@ pub(crate) fn accounts(form: Form) -> Outcome {
     if form.json {
         emit_json(&accounts)?;
     } else if accounts.is_empty() {
-        say("daypass: no account is configured");
+        say("daypass: no account is configured; set one up: daypass init");
     } else {
         let now = time::now();
         let mut table = Table::new(&["NAME", "STATE", "WHO", "TOKEN ENDS", "ISSUER", "CLIENT", "FROM"]);

@@ -11,12 +11,15 @@ mod commands;
 mod completions;
 mod connect;
 mod consent;
+mod device;
 mod doctor;
 mod exit;
 #[cfg(test)]
 mod generated;
+mod init;
 mod listing;
 mod output;
+mod pause;
 mod profile;
 mod run;
 mod sign_in;
@@ -44,6 +47,7 @@ fn answer(command: Command) -> Outcome {
     match command {
         Command::Token(arguments) => token::token(arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Login(arguments) => sign_in::login(&arguments),
         Command::Logout(arguments) => sign_in::logout(&arguments),
         Command::Status(form) => listing::status(form),
@@ -55,6 +59,8 @@ fn answer(command: Command) -> Outcome {
         Command::Grants(arguments) => consent::grants(&arguments),
         Command::Block(arguments) => block::block(&arguments),
         Command::Unblock(arguments) => block::unblock(&arguments),
+        Command::Pause(arguments) => pause::pause(&arguments),
+        Command::Resume(_) => pause::resume(),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),
         Command::Doctor(form) => doctor::doctor(form),

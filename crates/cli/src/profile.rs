@@ -3,8 +3,10 @@
 //! Invariant: only reads, and reads what the agent would read: managed layers that belong to root, and the user's own.
 //! The limit: an agent started with `--managed-dir` reads its test policy instead, which `daypass status` tells.
 
+mod files;
+
 use crate::{
-    args::{Form, Layer, Profile, ProfileCommand},
+    args::{Form, Profile, ProfileCommand},
     exit::{Failure, Outcome},
     output::{Table, clean, emit, emit_json, say},
 };
@@ -30,7 +32,8 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) fn profile(arguments: &Profile) -> Outcome {
     match &arguments.command {
         ProfileCommand::Show { origin, form } => show(*origin, *form),
-        ProfileCommand::Check { files, layer, form } => check(files, *layer, *form),
+        ProfileCommand::Check { files, layer, form } => files::check(files, *layer, *form),
+        ProfileCommand::Diff { old, new, form } => files::diff(old, new, *form),
         ProfileCommand::Explain { key } => explain(key.as_deref()),
         ProfileCommand::Schema => emit_json(&::profile::schema()).map(|()| ExitCode::Ok),
     }
@@ -96,14 +99,15 @@ fn show(with_origin: bool, form: Form) -> Outcome {
             .map(|(key, value)| (key.clone(), json!({"value": value.json, "origin": origin(&value.origin)})))
             .collect();
         let diagnostics: Vec<String> = lines().collect();
-        emit_json(&json!({"values": values, "diagnostics": diagnostics, "void": effective.void}))?;
+        let locked = effective.rules.locked;
+        emit_json(&json!({"values": values, "diagnostics": diagnostics, "void": effective.void, "locked": locked}))?;
         return Ok(ExitCode::Ok);
     }
     lines().for_each(|line| say(&line));
     effective.void.iter().for_each(|(key, why)| say(&format!("{key} counts for nothing: {why}")));
     let mut table = Table::bare();
     for (key, value) in &effective.values {
-        let text = value.json.to_string();
+        let text = short(&value.json.to_string());
         if with_origin {
             table.row([key, &text, &origin(&value.origin)]);
         } else {
@@ -112,6 +116,15 @@ fn show(with_origin: bool, form: Form) -> Outcome {
     }
     emit(&table.render())?;
     Ok(ExitCode::Ok)
+}
+
+/// A value as a row of the table shows it; long ones are there in full with `--json`.
+fn short(text: &str) -> String {
+    const MOST: usize = 160;
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 /// Layer, file and line in one text.
@@ -130,56 +143,6 @@ fn words(diagnostic: &Diagnostic) -> String {
         Severity::Error => diagnostic.to_string(),
         Severity::Warning => format!("{diagnostic} (warning)"),
     }
-}
-
-fn check(files: &[PathBuf], layer: Option<Layer>, form: Form) -> Outcome {
-    let own = user_profile().ok().and_then(|path| path.canonicalize().ok());
-    let (mut text, mut found) = (String::new(), Vec::new());
-    for path in files {
-        let name = clean(&path.to_string_lossy());
-        let layer = layer.unwrap_or_else(|| match (path.canonicalize(), &own) {
-            (Ok(path), Some(own)) if path == *own => Layer::User,
-            _ => Layer::Managed,
-        });
-        let bytes = read(path).map_err(|error| {
-            Failure::usage(format!("{name} cannot be read: {error}"))
-                .hint("name a profile file, NAME.toml or NAME.json")
-        })?;
-        let (kind, place) = match layer {
-            Layer::User => (SourceKind::User, "as a user's own profile"),
-            Layer::Managed => (SourceKind::Managed, "as a managed layer"),
-        };
-        let diagnostics = ::profile::check(&Source { file: name.clone(), kind, bytes }, VERSION);
-        for diagnostic in &diagnostics {
-            let _ = writeln!(text, "{}", clean(&words(diagnostic)));
-            if let Some(hint) = &diagnostic.hint {
-                let _ = writeln!(text, "hint: {}", clean(hint));
-            }
-        }
-        if !is_bad(&diagnostics) {
-            let _ = writeln!(text, "{name}: ok ({place})");
-        }
-        found.extend(diagnostics);
-    }
-    if form.json {
-        emit_json(&found.iter().map(as_json).collect::<Vec<_>>())?;
-    } else {
-        emit(&text)?;
-    }
-    Ok(if is_bad(&found) { ExitCode::Profile } else { ExitCode::Ok })
-}
-
-fn is_bad(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
-}
-
-fn as_json(diagnostic: &Diagnostic) -> Value {
-    let Diagnostic { severity, file, line, key, text, hint } = diagnostic;
-    let severity = match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    json!({"severity": severity, "file": file, "line": line, "key": key, "text": text, "hint": hint})
 }
 
 fn explain(key: Option<&str>) -> Outcome {
@@ -204,6 +167,9 @@ fn meaning(help: &KeyHelp) -> String {
     table.row(["type", &help.kind]);
     table.row(["default", help.default.as_deref().unwrap_or(if help.required { "none; required" } else { "none" })]);
     table.row(["counts in", help.counts.as_str()]);
+    if let Some(ceiling) = help.ceiling {
+        table.row(["ceiling", &format!("{ceiling}, whoever sets it")]);
+    }
     let mut text = table.render();
     if !help.text.is_empty() {
         let _ = writeln!(text, "\n{}", clean(&help.text));
@@ -226,6 +192,8 @@ mod tests {
         for part in ["resources.*.consent", "preapproved", "default", "counts in"] {
             assert!(text.contains(part), "{text}");
         }
+        let text = meaning(&::profile::explain("audit.retention").unwrap());
+        assert!(text.contains("managed layers only") && text.contains("30d to 3650d, whoever sets it"), "{text}");
     }
 
     #[test]
@@ -236,6 +204,23 @@ mod tests {
         assert_eq!(from(Some("/etc/daypass/profile.d/10.toml"), Some(4)), "mandatory /etc/daypass/profile.d/10.toml:4");
         assert_eq!(from(Some("a.toml"), None), "mandatory a.toml");
         assert_eq!(from(None, None), "mandatory");
+    }
+
+    #[test]
+    fn what_the_tools_of_it_write_is_what_is_read_here() {
+        use platform::managed::{POLICY_KEY, PREFERENCES, SWITCHES};
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/profile");
+        let text = |name: &str| std::fs::read_to_string(format!("{docs}/{name}")).unwrap();
+        let (_, key) = POLICY_KEY.split_once('\\').unwrap();
+        assert!(text("daypass.admx").contains(&format!(" key=\"{key}\"")));
+        for file in ["com.daypass.agent.manifest.plist", "sample.mobileconfig"] {
+            assert!(text(file).contains(&format!("<string>{PREFERENCES}</string>")), "{file}");
+        }
+        let all = ::profile::explain_all();
+        let switches = all.iter().filter(|help| help.kind == "true or false" && !help.key.contains('*'));
+        let mut switches: Vec<&str> = switches.map(|help| help.key).collect();
+        switches.sort_unstable();
+        assert_eq!(switches, SWITCHES, "the registry has no word for true and false");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::{
     args::{Login, Logout},
     connect::{Connection, Door, encode, segment},
+    device,
     exit::{Failure, Outcome},
     output::{clean, emit_whole, say},
 };
@@ -15,6 +16,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
+    io::IsTerminal as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -31,14 +33,19 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The sign-in that is under way, if one is.
-type UnderWay = Arc<Mutex<Option<String>>>;
+pub(crate) type UnderWay = Arc<Mutex<Option<String>>>;
 
 /// Signs in, to one account or to all that need it.
 pub(crate) fn login(arguments: &Login) -> Outcome {
-    if arguments.device {
-        return Err(Failure::usage("--device is not available in this version")
-            .hint("run: daypass login --no-browser, and open the address in a browser on this machine"));
-    }
+    let request = SignInRequest {
+        open_browser: !arguments.no_browser,
+        device: arguments.device.then_some(true),
+        remote: remote(),
+        other_account: arguments.other_account,
+        claims: arguments.step_up.claims()?,
+        acr_values: arguments.step_up.acr_values.clone(),
+        max_age: arguments.step_up.max_age,
+    };
     let door = Door::find()?;
     let mut connection = door.connect()?;
     let accounts: Vec<AccountStatus> = connection.get("/v1/accounts", QUICK)?;
@@ -60,11 +67,10 @@ pub(crate) fn login(arguments: &Login) -> Outcome {
         say("daypass: every account is signed in");
         return Ok(ExitCode::Ok);
     }
-    let under_way = UnderWay::default();
-    cancel_on_signals(door, Arc::clone(&under_way))?;
+    let under_way = cancel_on_signals(door)?;
     let mut outcome = Ok(ExitCode::Ok);
     for (name, issuer) in wanted {
-        if let Err(failure) = sign_in(&mut connection, name, issuer, !arguments.no_browser, &under_way) {
+        if let Err(failure) = sign_in(&mut connection, name, issuer, &request, &under_way) {
             // One that fails does not keep the others from being signed in; the first decides the exit code.
             match &outcome {
                 Ok(_) => outcome = Err(failure),
@@ -73,6 +79,12 @@ pub(crate) fn login(arguments: &Login) -> Outcome {
         }
     }
     outcome
+}
+
+/// Whether the person is on another machine than this one: a remote shell without a display of its own.
+pub(crate) fn remote() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    (set("SSH_CONNECTION") || set("SSH_TTY")) && !set("DISPLAY") && !set("WAYLAND_DISPLAY")
 }
 
 /// Whether nobody is signed in to this account.
@@ -84,23 +96,24 @@ pub(crate) fn needs_sign_in(account: &AccountStatus) -> bool {
 /// No account is configured.
 pub(crate) fn no_account(door: &Door) -> Failure {
     let place = door.paths().user_profile();
-    Failure::new(ExitCode::Profile, "no account is configured")
-        .hint(format!("write one into {} (see: daypass profile explain accounts)", place.display()))
+    Failure::new(ExitCode::Profile, "no account is configured").hint(format!(
+        "run: daypass init; or write one into {} (see: daypass profile explain accounts)",
+        place.display()
+    ))
 }
 
-fn sign_in(
+/// Signs in to one account as `request` says, and says how it goes. `issuer` is shown only; `under_way` is what
+/// [`cancel_on_signals`] gave.
+pub(crate) fn sign_in(
     connection: &mut Connection,
     name: &str,
     issuer: &str,
-    open_browser: bool,
+    request: &SignInRequest,
     under_way: &UnderWay,
 ) -> Result<(), Failure> {
     let place = if issuer.is_empty() { name.to_owned() } else { format!("{name} ({issuer})") };
-    if open_browser {
-        say(&format!("daypass: opening your browser to sign in to {place}…"));
-    }
     let path = format!("/v1/accounts/{}/sign-in", segment(name)?);
-    let begun: SignInState = connection.post(&path, &SignInRequest { open_browser }, BEGIN_LIMIT)?;
+    let begun: SignInState = connection.post(&path, request, BEGIN_LIMIT)?;
     note_under_way(under_way, Some(begun.id.clone()));
     let state = follow(connection, begun, &place);
     note_under_way(under_way, None);
@@ -120,9 +133,15 @@ fn sign_in(
     }
 }
 
-/// Tells where to go if no browser was opened, and waits for the end.
+/// Tells where to go, and waits for the end.
 fn follow(connection: &mut Connection, mut state: SignInState, place: &str) -> Result<SignInState, Failure> {
-    if state.state == "pending" && !state.browser_opened {
+    let mut redirect = state.redirect_uri.take();
+    if let Some(device) = state.device.as_ref().filter(|_| state.state == "pending") {
+        device::show(device, place, state.expires_in)?;
+        redirect = None;
+    } else if state.browser_opened {
+        say(&format!("daypass: opening your browser to sign in to {place}…"));
+    } else if state.state == "pending" {
         let address = state.address.as_deref().unwrap_or_default();
         if !is_local_address(address) {
             return Err(Failure::new(ExitCode::Internal, "the agent gave no address to sign in at"));
@@ -133,6 +152,16 @@ fn follow(connection: &mut Connection, mut state: SignInState, place: &str) -> R
     let path = format!("/v1/sign-ins/{}?wait={LOOK_SECONDS}", segment(&state.id)?);
     while state.state == "pending" {
         state = connection.get(&path, Duration::from_secs(LOOK_SECONDS) + QUICK)?;
+        // A provider that does not know this address shows an error of its own and never sends the browser back.
+        if state.state == "pending"
+            && std::io::stderr().is_terminal()
+            && let Some(address) = redirect.take()
+        {
+            say(&format!(
+                "daypass: still waiting for the browser; if the provider shows an error, register {address} there \
+                 (Ctrl-C gives up)"
+            ));
+        }
     }
     Ok(state)
 }
@@ -156,12 +185,14 @@ fn note_under_way(under_way: &UnderWay, id: Option<String>) {
 }
 
 /// From now on an interrupt, a termination or a hang-up cancels the sign-in under way, and then does what it always does.
-fn cancel_on_signals(door: Door, under_way: UnderWay) -> Result<(), Failure> {
+pub(crate) fn cancel_on_signals(door: Door) -> Result<UnderWay, Failure> {
+    let under_way = UnderWay::default();
+    let watched = Arc::clone(&under_way);
     let deaf = |error: std::io::Error| Failure::new(ExitCode::Internal, format!("signals cannot be watched: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(deaf)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            let id = under_way.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let id = watched.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(id) = id {
                 let path = format!("/v1/sign-ins/{}", encode(&id));
                 let cancelled = door.running().and_then(|mut agent| agent.delete::<()>(&path, CANCEL_LIMIT));
@@ -173,7 +204,7 @@ fn cancel_on_signals(door: Door, under_way: UnderWay) -> Result<(), Failure> {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });
-    Ok(())
+    Ok(under_way)
 }
 
 /// Signs out of one account or all.

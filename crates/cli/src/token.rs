@@ -22,7 +22,11 @@ static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Prints a token.
 pub(crate) fn token(arguments: Token) -> Outcome {
+    let claims = arguments.step_up.claims()?;
     let request = TokenRequest {
+        claims,
+        acr_values: arguments.step_up.acr_values,
+        max_age: arguments.step_up.max_age,
         resource: arguments.resource,
         scope: (!arguments.scopes.is_empty()).then(|| arguments.scopes.join(" ")),
         min_valid: arguments.min_valid,

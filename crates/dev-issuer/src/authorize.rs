@@ -4,7 +4,9 @@
 //! as a real provider's would be.
 
 use crate::{
+    device,
     fault::{Endpoint, Fault, patch},
+    imitation::Resources,
     page,
     server::{Asked, Refusal, Reply},
     state::{Code, Interaction, Shared, SignedIn, State, now},
@@ -22,13 +24,14 @@ const NAME_LIMIT: usize = 64;
 pub(crate) fn authorize(shared: &Shared, asked: &Asked) -> Reply {
     let (client_id, redirect_uri) = match redirect_target(shared, asked) {
         Ok(target) => target,
-        Err(refusal) => return Reply::html(400, page::problem(&refusal.description), &refusal.error),
+        Err(refusal) => return stay(&(shared.quirks.dress)(refusal)),
     };
     // From here on errors go to the redirect URI.
     let state_parameter = asked.parameters.one("state").ok().flatten().map(str::to_owned);
-    let interaction = match interaction(asked, client_id, redirect_uri.clone()) {
+    let interaction = match interaction(shared, asked, client_id, redirect_uri.clone()) {
         Ok(interaction) => interaction,
-        Err(refusal) => return refuse(shared, &redirect_uri, state_parameter, &refusal),
+        Err(refusal) if shared.quirks.refusals_stay => return stay(&(shared.quirks.dress)(refusal)),
+        Err(refusal) => return refuse(shared, &redirect_uri, state_parameter, &(shared.quirks.dress)(refusal)),
     };
     let mut state = shared.lock();
     let known = shared.config.behaviour.remember_browser.then(|| browser(shared, &state, &asked.headers)).flatten();
@@ -58,6 +61,9 @@ pub(crate) fn sign_in(shared: &Shared, asked: &Asked) -> Reply {
     };
     if field("action") == "cancel" {
         drop(state);
+        if let Some(waiting) = &interaction.device {
+            return device::settle(shared, waiting, None);
+        }
         let refusal = Refusal::new("access_denied", "the person cancelled");
         return refuse(shared, &interaction.redirect_uri, interaction.state, &refusal);
     }
@@ -74,6 +80,10 @@ pub(crate) fn sign_in(shared: &Shared, asked: &Asked) -> Reply {
     state.store.note(&remembered);
     state.store.browsers.insert(remembered.clone(), who.clone());
     let cookie = format!("{}={remembered}; Path=/; HttpOnly; SameSite=Lax", cookie_name(shared));
+    if let Some(waiting) = &interaction.device {
+        drop(state);
+        return device::settle(shared, waiting, Some(who)).with(header::SET_COOKIE, &cookie);
+    }
     complete(shared, &mut state, interaction, who).with(header::SET_COOKIE, &cookie)
 }
 
@@ -84,13 +94,23 @@ fn redirect_target(shared: &Shared, asked: &Asked) -> Result<(String, String), R
         .client(client_id)
         .ok_or_else(|| Refusal::new("invalid_client", &format!("no program is registered as {client_id:?}")))?;
     let redirect_uri = asked.parameters.needed("redirect_uri")?;
-    if !client.allows(redirect_uri) {
+    if !client.allows(redirect_uri, shared.quirks.redirects) {
         return Err(Refusal::new("invalid_request", "the redirect URI is not registered"));
     }
     Ok((client_id.to_owned(), redirect_uri.to_owned()))
 }
 
-fn interaction(asked: &Asked, client_id: String, redirect_uri: String) -> Result<Interaction, Refusal> {
+/// A refusal that is shown instead of sent on.
+fn stay(refusal: &Refusal) -> Reply {
+    Reply::html(400, page::problem(&refusal.description), &refusal.error)
+}
+
+fn interaction(
+    shared: &Shared,
+    asked: &Asked,
+    client_id: String,
+    redirect_uri: String,
+) -> Result<Interaction, Refusal> {
     let parameters = &asked.parameters;
     let optional = |name| parameters.one(name).map(|value| value.map(str::to_owned));
     if parameters.needed("response_type")? != "code" {
@@ -116,19 +136,36 @@ fn interaction(asked: &Asked, client_id: String, redirect_uri: String) -> Result
     if parameters.one("max_age")?.is_some_and(|seconds| seconds.parse::<u64>().is_err()) {
         return Err(Refusal::new("invalid_request", "max_age is no number of seconds"));
     }
-    let resources = parameters.resources();
-    check_resources(&resources)?;
+    let resources = asked_resources(shared, asked)?;
+    let scope = scopes(parameters.one("scope")?.unwrap_or_default())?;
+    (shared.quirks.check_scopes)(&scope)?;
     Ok(Interaction {
         client_id,
         redirect_uri,
         state: optional("state")?,
         nonce: optional("nonce")?,
-        scope: scopes(parameters.one("scope")?.unwrap_or_default())?,
+        scope,
         resources,
         challenge: challenge.to_owned(),
         acr: parameters.one("acr_values")?.and_then(|values| values.split(' ').next()).map(str::to_owned),
+        access_type: parameters.one("access_type")? == Some("offline"),
+        consent: prompt.split(' ').any(|prompt| prompt == "consent"),
+        device: None,
         expires: now() + FORM_LIFETIME,
     })
+}
+
+/// The `resource` and `audience` values of a request that count at this provider.
+pub(crate) fn asked_resources(shared: &Shared, asked: &Asked) -> Result<Vec<String>, Refusal> {
+    let resources = asked.parameters.resources();
+    match shared.quirks.resources {
+        Resources::Honoured => check_resources(&resources).map(|()| resources),
+        Resources::Refused if asked.parameters.one("resource")?.is_some() => {
+            let why = "The 'resource' request parameter isn't supported.";
+            Err(Refusal::new("invalid_request", why).code(901_002))
+        }
+        Resources::Ignored | Resources::Refused => Ok(Vec::new()),
+    }
 }
 
 /// Scopes without doubles, in order (RFC 6749 §3.3).
@@ -153,7 +190,7 @@ pub(crate) fn check_resources(resources: &[String]) -> Result<(), Refusal> {
     }
 }
 
-fn show_form(shared: &Shared, state: &mut State, interaction: Interaction, hint: Option<&str>) -> Reply {
+pub(crate) fn show_form(shared: &Shared, state: &mut State, interaction: Interaction, hint: Option<&str>) -> Reply {
     let name = match state.store.secret("form") {
         Ok(name) => name,
         Err(error) => return Refusal::from(error).into_reply(),
@@ -171,23 +208,29 @@ fn complete(shared: &Shared, state: &mut State, asked: Interaction, who: SignedI
     let fault = state.faults.content(Endpoint::Authorize, facts);
     let (redirect_uri, state_parameter) = (asked.redirect_uri.clone(), asked.state.clone());
     if let Some(Fault::Error { error, description, .. }) = fault {
-        let refusal = Refusal { status: 0, error, description: description.unwrap_or_default() };
+        let refusal = Refusal::new(&error, &description.unwrap_or_default());
         return refuse(shared, &redirect_uri, state_parameter, &refusal);
     }
     let code = match state.store.secret("code") {
+        Ok(code) if shared.config.behaviour.odd_callback => format!("{code}+/=="),
         Ok(code) => code,
         Err(error) => return refuse(shared, &redirect_uri, state_parameter, &error.into()),
     };
     let expires = now() + u64::from(shared.config.code_lifetime);
+    let (subject, scope) = (who.subject.clone(), asked.scope.clone());
     state.store.note(&code);
     state.store.codes.insert(code.clone(), Code { asked, who, expires, redeemed: None, burnt: false });
     state.journal.counters.codes += 1;
     let mut answer = Map::from_iter([("code".to_owned(), json!(code))]);
+    (shared.quirks.callback)(&subject, &scope, &mut answer);
     if let Some(Fault::Fields { fields }) = fault {
         add_frame(shared, &mut answer, state_parameter);
         patch(&mut answer, &fields);
     } else {
         add_frame(shared, &mut answer, state_parameter);
+    }
+    if shared.config.behaviour.odd_callback {
+        return Reply::see_other(&backwards(&redirect_uri, &answer), "ok");
     }
     Reply::see_other(&with_parameters(&redirect_uri, &answer), "ok")
 }
@@ -218,6 +261,17 @@ fn with_parameters(redirect_uri: &str, answer: &Map<String, Value>) -> String {
         uri.query_pairs_mut().append_pair(name, &text);
     }
     uri.into()
+}
+
+/// The parameters from last to first; `/` and `=` need no escaping in a query (RFC 3986 §3.4) and get none.
+fn backwards(redirect_uri: &str, answer: &Map<String, Value>) -> String {
+    let pairs = answer.iter().rev().map(|(name, value)| {
+        let text = value.as_str().unwrap_or_default();
+        let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        format!("{name}={}", text.replace("%2F", "/").replace("%3D", "="))
+    });
+    let query: Vec<String> = pairs.collect();
+    format!("{redirect_uri}{}{}", if redirect_uri.contains('?') { '&' } else { '?' }, query.join("&"))
 }
 
 fn browser(shared: &Shared, state: &State, headers: &HeaderMap) -> Option<SignedIn> {

@@ -1,6 +1,9 @@
 //! How a provider is set up. Nothing here changes while it runs; what goes wrong at run time is an order.
 
-use crate::keys::EntropyError;
+use crate::{
+    imitation::{Imitation, Redirects},
+    keys::EntropyError,
+};
 use std::io;
 use url::{Host, Url};
 
@@ -11,7 +14,8 @@ pub struct Registration {
     pub client_id: String,
     /// Its secret, for "desktop" clients that have one; it is then required.
     pub client_secret: Option<String>,
-    /// Its redirect URIs. They match exactly, but for the port of a loopback host (RFC 8252 §7.3).
+    /// Its redirect URIs. They match exactly, but for the port of a loopback host (RFC 8252 §7.3); an imitation may have
+    /// another rule.
     pub redirect_uris: Vec<String>,
 }
 
@@ -25,30 +29,47 @@ impl Registration {
         }
     }
 
-    /// Whether an answer may be sent to `asked`.
-    pub(crate) fn allows(&self, asked: &str) -> bool {
-        self.redirect_uris.iter().any(|registered| registered == asked || same_but_port(registered, asked))
+    /// Whether an answer may be sent to `asked`, by the provider's rule.
+    pub(crate) fn allows(&self, asked: &str, rule: Redirects) -> bool {
+        let ipv6 = |uri: &Url| matches!(uri.host(), Some(Host::Ipv6(_)));
+        let named = |uri: &Url| matches!(uri.host(), Some(Host::Domain(_)));
+        let Some(uri) = loopback(asked) else {
+            return rule != Redirects::AnyLoopback && self.redirect_uris.iter().any(|registered| registered == asked);
+        };
+        match rule {
+            Redirects::AnyLoopback => return true,
+            Redirects::AnyPortButIpv6 if ipv6(&uri) => return false,
+            _ => {}
+        }
+        self.redirect_uris.iter().any(|registered| {
+            let Some(known) = loopback(registered) else { return false };
+            let any_port = match rule {
+                Redirects::Exact => false,
+                Redirects::AnyPortOfAddress => !named(&known) && known.port().is_none(),
+                _ => true,
+            };
+            registered == asked || (any_port && without_port(known) == without_port(uri.clone()))
+        })
     }
 }
 
-fn same_but_port(registered: &str, asked: &str) -> bool {
-    let without_port = |text: &str| {
-        let mut uri = Url::parse(text).ok()?;
-        let loopback = match uri.host()? {
-            Host::Ipv4(ip) => ip.is_loopback(),
-            Host::Ipv6(ip) => ip.is_loopback(),
-            Host::Domain(name) => name == "localhost",
-        };
-        if uri.scheme() != "http" || !loopback || uri.fragment().is_some() {
-            return None;
-        }
-        uri.set_port(None).ok()?;
-        Some(uri)
+/// A redirect URI of plain http on this machine.
+fn loopback(text: &str) -> Option<Url> {
+    let uri = Url::parse(text).ok()?;
+    let loopback = match uri.host()? {
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+        Host::Domain(name) => name == "localhost",
     };
-    matches!((without_port(registered), without_port(asked)), (Some(a), Some(b)) if a == b)
+    (uri.scheme() == "http" && loopback && uri.fragment().is_none()).then_some(uri)
 }
 
-/// Lasting peculiarities, as real providers have them. A preset for one provider is a value of this type.
+fn without_port(mut uri: Url) -> Option<Url> {
+    uri.set_port(None).ok()?;
+    Some(uri)
+}
+
+/// Lasting peculiarities that each provider of this kind may have; those of one provider alone are its [`Imitation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behaviour {
     /// Send `iss` in the authorization response (RFC 9207) and say so in the metadata.
@@ -59,11 +80,19 @@ pub struct Behaviour {
     pub offline_access_required: bool,
     /// Remember the browser, so a second sign-in shows no form.
     pub remember_browser: bool,
+    /// Send the authorization response backwards, with a code that holds `+`, `/` and `=`, the latter two as they are.
+    pub odd_callback: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { iss_parameter: true, rotate_refresh_tokens: true, offline_access_required: true, remember_browser: true }
+        Self {
+            iss_parameter: true,
+            rotate_refresh_tokens: true,
+            offline_access_required: true,
+            remember_browser: true,
+            odd_callback: false,
+        }
     }
 }
 
@@ -86,6 +115,12 @@ pub struct Config {
     pub clients: Vec<Registration>,
     /// Lasting peculiarities.
     pub behaviour: Behaviour,
+    /// The provider to imitate; see [`Config::imitating`].
+    pub imitate: Option<Imitation>,
+    /// Nobody may have offline access (Keycloak: the role is missing).
+    pub refuse_offline: bool,
+    /// Seconds after which a refresh token without offline access ends when it is not used (Keycloak).
+    pub online_idle: u32,
 }
 
 impl Default for Config {
@@ -99,6 +134,9 @@ impl Default for Config {
             code_lifetime: 60,
             clients: vec![Registration::public("daypass"), Registration::public("daypass-demo")],
             behaviour: Behaviour::default(),
+            imitate: None,
+            refuse_offline: false,
+            online_idle: 1800,
         }
     }
 }
@@ -165,7 +203,36 @@ mod tests {
             ("https://app.example.com:445/cb", false),
             ("nonsense", false),
         ] {
-            assert_eq!(client.allows(asked), expected, "{asked}");
+            assert_eq!(client.allows(asked, Redirects::AnyPort), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn each_rule_of_redirects_has_its_own_idea_of_ports() {
+        let client = Registration {
+            client_id: "c".to_owned(),
+            client_secret: None,
+            redirect_uris: ["http://localhost/callback", "http://127.0.0.1/callback", "http://[::1]:8400/callback"]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        // localhost with a port · 127.0.0.1 with a port · [::1] as registered · [::1] with another · another path
+        let asked = [
+            "http://localhost:9/callback",
+            "http://127.0.0.1:9/callback",
+            "http://[::1]:8400/callback",
+            "http://[::1]:9/callback",
+            "http://127.0.0.1:9/",
+        ];
+        for (rule, expected) in [
+            (Redirects::AnyPort, [true, true, true, true, false]),
+            (Redirects::AnyPortButIpv6, [true, true, false, false, false]),
+            (Redirects::AnyPortOfAddress, [false, true, true, false, false]),
+            (Redirects::Exact, [false, false, true, false, false]),
+            (Redirects::AnyLoopback, [true; 5]),
+        ] {
+            assert_eq!(asked.map(|uri| client.allows(uri, rule)), expected, "{rule:?}");
+            assert!(!client.allows("https://app.example.com/callback", rule));
         }
     }
 

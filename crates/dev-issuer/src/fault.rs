@@ -22,6 +22,8 @@ pub enum Endpoint {
     Revocation,
     /// The userinfo endpoint.
     Userinfo,
+    /// The device authorization endpoint (RFC 8628).
+    Device,
 }
 
 /// Changes to a JWT before (or instead of) signing.

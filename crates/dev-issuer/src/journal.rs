@@ -59,6 +59,9 @@ pub struct Counters {
     pub revocation: u64,
     /// Requests to the userinfo endpoint.
     pub userinfo: u64,
+    /// Requests to the device authorization endpoint.
+    #[serde(default)]
+    pub device: u64,
     /// Requests spoilt by a fault of the transport.
     pub faults: u64,
 }
@@ -83,6 +86,7 @@ impl Journal {
             Endpoint::Token => &mut counters.token,
             Endpoint::Revocation => &mut counters.revocation,
             Endpoint::Userinfo => &mut counters.userinfo,
+            Endpoint::Device => &mut counters.device,
         } += 1;
         let number = self.requests.last().map_or(0, |last| last.number) + 1;
         if self.requests.len() >= KEPT {

@@ -1,15 +1,17 @@
 //! A small OpenID Provider for development and tests: it behaves like a real one until told to misbehave.
 //!
-//! It serves authorization code with PKCE, refresh with rotation, revocation and userinfo on loopback http, and any user
-//! name with any password signs in. It keeps one invariant that tests lean on: a request either changes its state
+//! It serves authorization code with PKCE, device authorization, refresh with rotation, revocation and userinfo on loopback
+//! http, and any user name with any password signs in. It keeps one invariant that tests lean on: a request either changes its state
 //! completely or not at all, and every request shows in the journal, which holds no secret.
 //!
 //! It protects nothing: its keys and tokens live in memory, whoever reaches its port commands it. Never use it for a
-//! real account. Imitations of particular providers are values of [`Behaviour`]; what goes wrong is an [`Order`].
+//! real account. Particular providers are imitated by an [`Imitation`]; what goes wrong is an [`Order`].
 
 mod authorize;
 mod config;
+mod device;
 mod fault;
+mod imitation;
 mod journal;
 mod keys;
 mod metadata;
@@ -22,6 +24,7 @@ pub mod wire;
 
 pub use config::{Behaviour, Config, Registration, StartError};
 pub use fault::{Action, Command, Endpoint, Fault, JwtChange, KeyChange, Only, Order};
+pub use imitation::{Imitation, UnknownImitation};
 pub use journal::{Counters, Entry, Journal};
 pub use keys::{EntropyError, Key, p256_spki_pem};
 

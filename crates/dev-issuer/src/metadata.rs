@@ -10,17 +10,17 @@ use serde_json::{Map, Value, json};
 
 /// `GET /.well-known/openid-configuration`.
 pub(crate) fn discovery(shared: &Shared, asked: &Asked) -> Reply {
-    let at = |path: &str| format!("{}{path}", shared.issuer);
+    let at = |path: &str| format!("{}{path}", shared.address);
+    let paths = &shared.quirks.paths;
     let mut document = json!({
         "issuer": shared.issuer,
-        "authorization_endpoint": at("/authorize"),
-        "token_endpoint": at("/token"),
-        "jwks_uri": at("/jwks"),
-        "revocation_endpoint": at("/revoke"),
-        "userinfo_endpoint": at("/userinfo"),
+        "authorization_endpoint": at(&paths.authorize),
+        "token_endpoint": at(&paths.token),
+        "jwks_uri": at(&paths.jwks),
+        "userinfo_endpoint": at(&paths.userinfo),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", crate::device::GRANT_TYPE],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
@@ -32,6 +32,17 @@ pub(crate) fn discovery(shared: &Shared, asked: &Asked) -> Reply {
     });
     if shared.config.behaviour.iss_parameter {
         document["authorization_response_iss_parameter_supported"] = json!(true);
+    }
+    match &paths.revoke {
+        Some(path) => document["revocation_endpoint"] = json!(at(path)),
+        None => document["revocation_endpoint_auth_methods_supported"] = Value::Null,
+    }
+    if let Some(path) = &paths.device {
+        document["device_authorization_endpoint"] = json!(at(path));
+    }
+    if let Some(document) = document.as_object_mut() {
+        document.retain(|_, value| !value.is_null());
+        (shared.quirks.metadata)(document);
     }
     patched(shared, asked, Endpoint::Discovery, document)
 }

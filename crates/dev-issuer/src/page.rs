@@ -46,6 +46,27 @@ pub(crate) fn sign_in(action: &str, interaction: &str, client_id: &str, name: &s
     frame("Sign in", &body)
 }
 
+/// Where the person types the code a device shows (RFC 8628 §3.3).
+pub(crate) fn user_code(action: &str, wrong: bool) -> String {
+    let note = if wrong { "<p role=\"alert\">No device waits with this code.</p>\n" } else { "" };
+    let body = format!(
+        r#"<h1>Connect a device</h1>
+{note}<form method="post" action="{action}">
+<label for="user_code">The code it shows</label>
+<input id="user_code" name="user_code" maxlength="16" autocomplete="off" spellcheck="false" required autofocus>
+<div class="row"><button class="main" name="action" value="continue">Continue</button></div>
+</form>"#,
+        action = escape(action),
+    );
+    frame("Connect a device", &body)
+}
+
+/// The end of a device's sign-in.
+pub(crate) fn device_done(allowed: bool) -> String {
+    let text = if allowed { "The device is signed in. This window can be closed." } else { "The device was refused." };
+    frame("Connect a device", &format!("<h1>Done</h1>\n<p role=\"status\">{text}</p>"))
+}
+
 /// Something is wrong and there is nowhere to send it.
 pub(crate) fn problem(text: &str) -> String {
     frame("Sign-in not possible", &format!("<h1>Sign-in not possible</h1>\n<p role=\"alert\">{}</p>", escape(text)))

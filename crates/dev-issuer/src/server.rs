@@ -1,7 +1,7 @@
 //! Connections, routes, and the transport's faults: every request is noted, spoilt if ordered, else handled.
 
 use crate::{
-    authorize,
+    authorize, device,
     fault::{Action, Command, Endpoint, Facts, Fault, KeyChange, gzip_of_spaces},
     journal::Entry,
     metadata, page,
@@ -14,7 +14,7 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     future::pending,
     sync::Arc,
@@ -114,17 +114,34 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) error: String,
     pub(crate) description: String,
+    /// The provider's own number for it, where it has one.
+    pub(crate) code: Option<u32>,
+    /// More members of the body.
+    pub(crate) more: Map<String, Value>,
 }
 
 impl Refusal {
     pub(crate) fn new(error: &str, description: &str) -> Self {
         let status = if error == "server_error" { 500 } else { 400 };
-        Self { status, error: error.to_owned(), description: description.to_owned() }
+        let (error, description) = (error.to_owned(), description.to_owned());
+        Self { status, error, description, code: None, more: Map::new() }
+    }
+
+    pub(crate) fn code(mut self, code: u32) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.more.insert(name.to_owned(), json!(value));
+        self
     }
 
     pub(crate) fn into_reply(self) -> Reply {
-        let body = json!({ "error": self.error, "error_description": self.description });
-        Reply::json(self.status, &body).settled(&self.error)
+        let mut body = self.more;
+        body.insert("error".to_owned(), json!(self.error));
+        body.insert("error_description".to_owned(), json!(self.description));
+        Reply::json(self.status, &Value::Object(body)).settled(&self.error)
     }
 }
 
@@ -199,27 +216,37 @@ impl Asked {
 }
 
 type Handler = fn(&Shared, &Asked) -> Reply;
+/// An endpoint, how it is handled, and with which methods.
+type Route = (Endpoint, Handler, &'static [Method]);
 
-/// Which endpoint a path is, how it is handled, and with which methods.
-fn route(shared: &Shared, path: &str) -> Option<(Endpoint, Handler, &'static [Method])> {
+/// Where a path leads.
+fn route(shared: &Shared, path: &str) -> Option<Route> {
     const GET: &[Method] = &[Method::GET];
     const POST: &[Method] = &[Method::POST];
     const BOTH: &[Method] = &[Method::GET, Method::POST];
     let base = shared.config.issuer_path.as_str();
+    let paths = &shared.quirks.paths;
     // RFC 8414 §3.1 puts the well-known part before the issuer's path, OpenID Connect Discovery §4 behind it.
     if path.strip_prefix("/.well-known/oauth-authorization-server") == Some(base) {
         return Some((Endpoint::Discovery, metadata::discovery, GET));
     }
-    Some(match path.strip_prefix(base)? {
-        "/.well-known/openid-configuration" => (Endpoint::Discovery, metadata::discovery, GET),
-        "/jwks" => (Endpoint::Jwks, metadata::jwks, GET),
-        "/authorize" => (Endpoint::Authorize, authorize::authorize, BOTH),
-        "/sign-in" => (Endpoint::Authorize, authorize::sign_in, POST),
-        "/token" => (Endpoint::Token, token::token, POST),
-        "/revoke" => (Endpoint::Revocation, token::revoke, POST),
-        "/userinfo" => (Endpoint::Userinfo, metadata::userinfo, BOTH),
-        _ => return None,
-    })
+    let known: [(Option<&str>, Route); 7] = [
+        (Some(&paths.authorize), (Endpoint::Authorize, authorize::authorize, BOTH)),
+        (Some(&paths.token), (Endpoint::Token, token::token, POST)),
+        (Some(&paths.jwks), (Endpoint::Jwks, metadata::jwks, GET)),
+        (Some(&paths.userinfo), (Endpoint::Userinfo, metadata::userinfo, BOTH)),
+        (paths.revoke.as_deref(), (Endpoint::Revocation, token::revoke, POST)),
+        (paths.device.as_deref(), (Endpoint::Device, device::authorize, POST)),
+        (Some(&paths.verification), (Endpoint::Authorize, device::verification, BOTH)),
+    ];
+    if let Some((_, found)) = known.into_iter().find(|(known, _)| *known == Some(path)) {
+        return Some(found);
+    }
+    match path.strip_prefix(base)? {
+        "/.well-known/openid-configuration" => Some((Endpoint::Discovery, metadata::discovery, GET)),
+        "/sign-in" => Some((Endpoint::Authorize, authorize::sign_in, POST)),
+        _ => None,
+    }
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {

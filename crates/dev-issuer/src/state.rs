@@ -3,13 +3,14 @@
 use crate::{
     config::{Config, Registration},
     fault::Faults,
+    imitation::Quirks,
     journal::Journal,
     keys::{EntropyError, KeySet, random},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -19,11 +20,22 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A time as Entra ID writes it: `2026-01-01 00:00:00Z`.
+pub(crate) fn date_of(seconds: u64) -> String {
+    let date = httpdate::HttpDate::from(UNIX_EPOCH + std::time::Duration::from_secs(seconds)).to_string();
+    let parts: Vec<&str> = date.split(' ').collect();
+    let [_, day, month, year, time, _] = parts.as_slice() else { return date };
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months.iter().position(|name| name == month).unwrap_or_default() + 1;
+    format!("{year}-{month:02}-{day} {time}Z")
+}
+
 /// What every connection shares.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) address: String,
     pub(crate) issuer: String,
+    pub(crate) quirks: Quirks,
     state: Mutex<State>,
 }
 
@@ -36,7 +48,8 @@ impl Shared {
             faults: Faults::default(),
             journal: Journal::default(),
         };
-        Ok(Self { config, address, issuer, state: Mutex::new(state) })
+        let quirks = Quirks::of(&config);
+        Ok(Self { config, address, issuer, quirks, state: Mutex::new(state) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -67,6 +80,11 @@ pub(crate) struct Interaction {
     pub(crate) resources: Vec<String>,
     pub(crate) challenge: String,
     pub(crate) acr: Option<String>,
+    /// Whether offline access is asked for by another parameter than a scope, and consent anew.
+    pub(crate) access_type: bool,
+    pub(crate) consent: bool,
+    /// The device that waits for this, by its device code; then there is no redirect URI.
+    pub(crate) device: Option<String>,
     pub(crate) expires: u64,
 }
 
@@ -98,6 +116,28 @@ pub(crate) struct Family {
     pub(crate) revoked: bool,
 }
 
+/// What became of a device that waits (RFC 8628).
+#[derive(Clone)]
+pub(crate) enum Waiting {
+    Pending,
+    Approved(SignedIn),
+    Denied,
+}
+
+/// A device that waits for a person elsewhere.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) client_id: String,
+    pub(crate) user_code: String,
+    pub(crate) scope: Vec<String>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) expires: u64,
+    /// Seconds to leave between two polls, and the last one.
+    pub(crate) interval: u64,
+    pub(crate) polled: u64,
+    pub(crate) state: Waiting,
+}
+
 /// A refresh token.
 pub(crate) struct Refresh {
     pub(crate) family: usize,
@@ -119,6 +159,9 @@ pub(crate) struct Store {
     pub(crate) interactions: HashMap<String, Interaction>,
     pub(crate) browsers: HashMap<String, SignedIn>,
     pub(crate) codes: HashMap<String, Code>,
+    pub(crate) devices: HashMap<String, Device>,
+    /// Who consented to what client so far.
+    pub(crate) consented: HashSet<(String, String)>,
     pub(crate) families: Vec<Family>,
     pub(crate) refresh: HashMap<String, Refresh>,
     pub(crate) access: HashMap<String, Access>,

@@ -1,9 +1,11 @@
 //! The token endpoint (RFC 6749 §4.1.3 and §6, RFC 8707, RFC 9068) and revocation (RFC 7009).
 
 use crate::{
-    authorize::{check_resources, scopes},
+    authorize::{asked_resources, scopes},
     config::Registration,
+    device,
     fault::{Endpoint, Facts, Fault, JwtChange, patch},
+    imitation::{AccessClaims, Jwt, Lasting, Renewal},
     metadata::profile_claims,
     server::{Asked, Refusal, Reply},
     state::{Access, Family, Refresh, Shared, State, now},
@@ -21,9 +23,10 @@ pub(crate) fn token(shared: &Shared, asked: &Asked) -> Reply {
     let answer = authenticate(shared, asked).and_then(|client| match asked.parameters.needed("grant_type")? {
         "authorization_code" => redeem(shared, asked, client),
         "refresh_token" => refresh(shared, asked, client),
-        _ => Err(Refusal::new("unsupported_grant_type", "authorization_code or refresh_token")),
+        device::GRANT_TYPE => of_device(shared, asked, client),
+        _ => Err(Refusal::new("unsupported_grant_type", "authorization_code, refresh_token or a device code")),
     });
-    answer.map_or_else(Refusal::into_reply, |body| Reply::json(200, &body))
+    answer.map_or_else(|refusal| (shared.quirks.dress)(refusal).into_reply(), |body| Reply::json(200, &body))
 }
 
 /// `POST /revoke`: a refresh token takes its family along, an opaque access token goes alone, anything else is fine too.
@@ -42,13 +45,21 @@ pub(crate) fn revoke(shared: &Shared, asked: &Asked) -> Reply {
     });
     match revoked {
         Ok(()) => Reply::new(200, "application/json", "", "ok"),
-        Err(refusal) => refusal.into_reply(),
+        Err(refusal) => (shared.quirks.dress)(refusal).into_reply(),
     }
+}
+
+fn failed() -> Refusal {
+    Refusal { status: 401, ..Refusal::new("invalid_client", "unknown client or wrong secret") }
+}
+
+/// The client of this name, whoever says so.
+pub(crate) fn known<'a>(shared: &'a Shared, client_id: &str) -> Result<&'a Registration, Refusal> {
+    shared.client(client_id).ok_or_else(failed)
 }
 
 /// The client, by its secret where it has one (RFC 6749 §2.3).
 fn authenticate<'a>(shared: &'a Shared, asked: &Asked) -> Result<&'a Registration, Refusal> {
-    let failed = || Refusal { status: 401, ..Refusal::new("invalid_client", "unknown client or wrong secret") };
     let basic = asked.headers.get(header::AUTHORIZATION).map(|value| {
         let text = value.to_str().ok()?.strip_prefix("Basic ")?;
         let pair = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
@@ -67,8 +78,12 @@ fn authenticate<'a>(shared: &'a Shared, asked: &Asked) -> Result<&'a Registratio
             asked.parameters.one("client_secret")?.map(str::to_owned),
         ),
     };
-    let client = shared.client(&client_id).ok_or_else(failed)?;
-    if client.client_secret == secret { Ok(client) } else { Err(failed()) }
+    let client = known(shared, &client_id)?;
+    match (&client.client_secret, &secret) {
+        (wanted, told) if wanted == told => Ok(client),
+        (Some(_), None) => Err(Refusal { description: "client_secret is missing.".to_owned(), ..failed() }),
+        _ => Err(failed()),
+    }
 }
 
 fn redeem(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value, Refusal> {
@@ -76,8 +91,8 @@ fn redeem(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value
     let text = asked.parameters.needed("code")?;
     let verifier = asked.parameters.needed("code_verifier")?;
     let redirect_uri = asked.parameters.needed("redirect_uri")?;
-    let resources = asked.parameters.resources();
-    check_resources(&resources)?;
+    let resources = asked_resources(shared, asked)?;
+    let narrowed = asked.parameters.one("scope")?.filter(|_| shared.quirks.code_takes_scope).map(scopes).transpose()?;
     let mut guard = shared.lock();
     let state = &mut *guard;
     let code = state.store.codes.get_mut(text).ok_or_else(|| refused("no such code"))?;
@@ -103,6 +118,7 @@ fn redeem(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value
     }
     let number = state.store.families.len();
     code.redeemed = Some(number);
+    let (nonce, access_type, consent) = (code.asked.nonce.clone(), code.asked.access_type, code.asked.consent);
     let family = Family {
         client_id: client.client_id.clone(),
         who: code.who.clone(),
@@ -111,20 +127,64 @@ fn redeem(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value
         acr: code.asked.acr.clone(),
         revoked: false,
     };
-    let nonce = code.asked.nonce.clone();
+    let lasting = lasts(shared, state, &family, access_type, consent)?;
+    let scope = (shared.quirks.narrow)(&family.scope, narrowed.as_deref())?;
     state.store.families.push(family.clone());
     state.journal.counters.redemptions += 1;
-    let lasting = !shared.config.behaviour.offline_access_required || has(&family.scope, "offline_access");
-    let wanted = Wanted { scope: family.scope.clone(), resources, nonce, refresh: lasting };
+    let wanted = Wanted { scope, resources, nonce, refresh: if lasting { Give::New } else { Give::None } };
     Ok(issue(shared, state, number, &family, wanted, asked.facts())?.0)
+}
+
+/// Tokens for a device whose person has answered (RFC 8628 §3.5).
+fn of_device(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value, Refusal> {
+    let (device, who) = device::poll(shared, asked, client)?;
+    let mut guard = shared.lock();
+    let state = &mut *guard;
+    let family = Family {
+        client_id: device.client_id,
+        who,
+        scope: device.scope,
+        resources: device.resources.clone(),
+        acr: None,
+        revoked: false,
+    };
+    let lasting = lasts(shared, state, &family, true, true)?;
+    let scope = (shared.quirks.narrow)(&family.scope, None)?;
+    let number = state.store.families.len();
+    state.store.families.push(family.clone());
+    state.journal.counters.redemptions += 1;
+    let refresh = if lasting { Give::New } else { Give::None };
+    let wanted = Wanted { scope, resources: device.resources, nonce: None, refresh };
+    Ok(issue(shared, state, number, &family, wanted, asked.facts())?.0)
+}
+
+/// Whether this sign-in gets a refresh token.
+fn lasts(
+    shared: &Shared,
+    state: &mut State,
+    family: &Family,
+    access_type: bool,
+    consent: bool,
+) -> Result<bool, Refusal> {
+    let offline = has(&family.scope, "offline_access");
+    if offline && shared.config.refuse_offline {
+        return Err(Refusal::new("not_allowed", "Offline tokens not allowed for the user or client"));
+    }
+    Ok(match shared.quirks.lasting {
+        Lasting::AsConfigured => !shared.config.behaviour.offline_access_required || offline,
+        Lasting::OnlineToo => true,
+        Lasting::AccessType => {
+            let first = state.store.consented.insert((family.client_id.clone(), family.who.subject.clone()));
+            access_type && (first || consent)
+        }
+    })
 }
 
 fn refresh(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Value, Refusal> {
     let refused = |why| Refusal::new("invalid_grant", why);
     let text = asked.parameters.needed("refresh_token")?;
     let narrowed = asked.parameters.one("scope")?.map(scopes).transpose()?;
-    let resources = asked.parameters.resources();
-    check_resources(&resources)?;
+    let resources = asked_resources(shared, asked)?;
     let mut guard = shared.lock();
     let state = &mut *guard;
     let known = state.store.refresh.get(text).ok_or_else(|| refused("no such refresh token"))?;
@@ -141,16 +201,21 @@ fn refresh(shared: &Shared, asked: &Asked, client: &Registration) -> Result<Valu
     if family.revoked || expires <= now() {
         return Err(refused("the refresh token is revoked or too old"));
     }
-    let scope = narrowed.unwrap_or_else(|| family.scope.clone());
-    if let Some(more) = scope.iter().find(|scope| !family.scope.contains(scope)) {
-        return Err(Refusal::new("invalid_scope", &format!("{more} was not granted")));
-    }
+    let scope = (shared.quirks.narrow)(&family.scope, narrowed.as_deref())?;
     allowed(&family.resources, &resources)?;
-    let rotate = shared.config.behaviour.rotate_refresh_tokens;
-    let wanted = Wanted { scope, resources, nonce: None, refresh: rotate };
+    let refresh = match shared.quirks.renewal {
+        Renewal::AsConfigured if shared.config.behaviour.rotate_refresh_tokens => Give::New,
+        Renewal::AsConfigured | Renewal::Nothing => Give::None,
+        Renewal::New => Give::New,
+        Renewal::Same => Give::Same(text.to_owned()),
+    };
+    let wanted = Wanted { scope, resources, nonce: None, refresh };
     let (body, renewed) = issue(shared, state, number, &family, wanted, asked.facts())?;
     state.journal.counters.refreshes += 1;
-    if renewed && let Some(known) = state.store.refresh.get_mut(text) {
+    if renewed
+        && shared.quirks.renewal == Renewal::AsConfigured
+        && let Some(known) = state.store.refresh.get_mut(text)
+    {
         known.rotated = true;
     }
     Ok(body)
@@ -169,7 +234,15 @@ struct Wanted {
     scope: Vec<String>,
     resources: Vec<String>,
     nonce: Option<String>,
-    refresh: bool,
+    refresh: Give,
+}
+
+/// Which refresh token an answer holds.
+enum Give {
+    None,
+    New,
+    /// The one that was shown.
+    Same(String),
 }
 
 /// The answer, and whether it was meant to hold a new refresh token.
@@ -189,7 +262,20 @@ fn issue(
     };
     let now = now();
     let lifetime = u64::from(shared.config.access_lifetime);
-    let access_token = if wanted.resources.is_empty() {
+    let told = (shared.quirks.told)(&wanted.scope);
+    let asked = AccessClaims { client_id: &family.client_id, subject: &family.who.subject, scope: &wanted.scope };
+    let access_token = if let Some(Jwt { typ, claims: own }) = (shared.quirks.access)(&asked) {
+        let mut claims = person(shared, family);
+        (shared.quirks.identity)(&family.who.subject, &mut claims);
+        claims.extend(object(json!({ "iat": now, "exp": now + lifetime, "jti": state.store.secret("jti")? })));
+        claims.extend(own);
+        if shared.config.canary {
+            claims.insert("canary".to_owned(), json!(state.store.secret("claim")?));
+        }
+        let mut change = change(false);
+        change.header.entry("typ").or_insert_with(|| typ.map_or(Value::Null, |typ| json!(typ)));
+        state.keys.sign("JWT", claims, &change)?
+    } else if wanted.resources.is_empty() {
         let secret = state.store.secret("at")?;
         let access = Access { family: number, scope: wanted.scope.clone(), expires: now + lifetime };
         state.store.access.insert(secret.clone(), access);
@@ -211,7 +297,7 @@ fn issue(
     };
     state.store.note(&access_token);
     let mut body = object(json!({
-        "access_token": access_token, "token_type": "Bearer", "expires_in": lifetime, "scope": wanted.scope.join(" "),
+        "access_token": access_token, "token_type": "Bearer", "expires_in": lifetime, "scope": told.join(" "),
     }));
     if has(&wanted.scope, "openid") {
         let mut claims = person(shared, family);
@@ -223,6 +309,7 @@ fn issue(
         if let Some(nonce) = wanted.nonce {
             claims.insert("nonce".to_owned(), json!(nonce));
         }
+        (shared.quirks.identity)(&family.who.subject, &mut claims);
         if shared.config.canary {
             claims.insert("canary".to_owned(), json!(state.store.secret("claim")?));
         }
@@ -230,12 +317,25 @@ fn issue(
         state.store.note(&id_token);
         body.insert("id_token".to_owned(), json!(id_token));
     }
-    if wanted.refresh && !matches!(fault, Some(Fault::NoNewRefreshToken {})) {
-        let secret = state.store.secret("rt")?;
-        let expires = now + u64::from(shared.config.refresh_lifetime);
-        state.store.refresh.insert(secret.clone(), Refresh { family: number, expires, rotated: false });
-        state.store.note(&secret);
+    let online = shared.quirks.lasting == Lasting::OnlineToo && !has(&family.scope, "offline_access");
+    let lifetime = if online { shared.config.online_idle } else { shared.config.refresh_lifetime };
+    let refresh = match wanted.refresh {
+        _ if matches!(fault, Some(Fault::NoNewRefreshToken {})) => None,
+        Give::None => None,
+        Give::Same(same) => Some(same),
+        Give::New => {
+            let secret = state.store.secret("rt")?;
+            let expires = now + u64::from(lifetime);
+            state.store.refresh.insert(secret.clone(), Refresh { family: number, expires, rotated: false });
+            state.store.note(&secret);
+            Some(secret)
+        }
+    };
+    if let Some(secret) = refresh {
         body.insert("refresh_token".to_owned(), json!(secret));
+        if shared.quirks.lasting == Lasting::OnlineToo {
+            body.insert("refresh_expires_in".to_owned(), json!(if online { lifetime } else { 0 }));
+        }
     }
     let renewed = body.contains_key("refresh_token");
     if let Some(Fault::Fields { fields }) = &fault {

@@ -2,6 +2,10 @@
 //!
 //! The stream is expected to have its own read and write timeouts; limits on the answer are kept here.
 
+mod events;
+
+pub use events::{Event, Events};
+
 use crate::{code::Code, types::ErrorBody};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
@@ -88,6 +92,10 @@ impl<S: Read + Write> Client<S> {
         message.extend_from_slice(body.unwrap_or_default());
         self.stream.write_all(&message)?;
         self.stream.flush()?;
+        self.read_answer()
+    }
+
+    fn read_answer<A: DeserializeOwned>(&mut self) -> Result<A, ClientError> {
         let (status, body) = self.answer()?;
         if (200..300).contains(&status) {
             let body: &[u8] = if body.is_empty() { b"null" } else { &body };

@@ -86,7 +86,7 @@ pub enum Answer {
     One(Shape),
     /// 200 with an array.
     Many(Shape),
-    /// 200 with server-sent events of these names, each with the data `{}`.
+    /// 200 with server-sent events of these names, each with the data `{}`; `show` with `{"page": …}`, as `/v1/open` takes it.
     Events(&'static [&'static str]),
 }
 
@@ -301,7 +301,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Query {
                 name: "limit",
                 kind: QueryKind::Number,
-                does: "at most so many lines; 1000 without it, and never more than 10000",
+                does: "at most so many lines, the first that fit, or without `after` and `since` the newest; 1000 without it, and never more than 10000",
             },
             WAIT,
         ],
@@ -329,8 +329,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     get(
         "/v1/events",
         Who::FirstParty,
-        "tells when a list has changed (server-sent events)",
-        Answer::Events(&["requests", "accounts", "grants", "profile", "lagged"]),
+        "tells what has changed (server-sent events); to a desktop also which page to `show`",
+        Answer::Events(&["requests", "accounts", "grants", "blocks", "profile", "status", "show", "lagged"]),
     ),
     post(
         "/v1/open",
@@ -339,7 +339,23 @@ pub const ENDPOINTS: &[Endpoint] = &[
         shape!(OpenRequest),
         Answer::One(shape!(Opened)),
     )
-    .codes_too(&[Code::ConsentUnavailable]),
+    .codes_too(&[Code::ConsentUnavailable, Code::ConsentDenied]),
+    post(
+        "/v1/discover",
+        Who::FirstParty,
+        "look at an issuer that is to be set up; nothing of it is kept",
+        shape!(DiscoverRequest),
+        Answer::One(shape!(IssuerInfo)),
+    )
+    .codes_too(&[Code::IssuerUnavailable, Code::IssuerRejected]),
+    post(
+        "/v1/pause",
+        Who::FirstParty,
+        "pause: nothing is issued and nobody is asked for so long; open questions end",
+        shape!(PauseRequest),
+        Answer::One(shape!(Paused)),
+    ),
+    delete("/v1/pause", Who::FirstParty, "end the pause", Answer::Nothing),
 ];
 
 #[cfg(test)]

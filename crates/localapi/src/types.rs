@@ -24,6 +24,13 @@ pub struct Status {
     /// `unlocked`, `locked` or `unknown`.
     #[cfg_attr(feature = "schema", schemars(extend("enum" = ["unlocked", "locked", "unknown"])))]
     pub lock_state: String,
+    /// Until when everything is paused; absent when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
+    pub paused_until: Option<String>,
+    /// What the profile says about the desktop.
+    #[serde(default)]
+    pub desktop: DesktopStatus,
     /// Configured accounts.
     pub accounts: Vec<AccountStatus>,
     /// What a person should know, such as a port that was taken or a write that is not durable.
@@ -41,6 +48,36 @@ pub struct AgentStatus {
     pub pid: u32,
     /// Seconds since it started.
     pub uptime: i64,
+}
+
+/// What the profile says about the desktop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DesktopStatus {
+    /// Whether the tray starts at login.
+    pub autostart: bool,
+    /// When the tray offers to sign in by itself: `first` (the first time it starts), `always` or `never`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["first", "always", "never"])))]
+    pub sign_in_at_start: String,
+    /// Links for the tray's menu, in the profile's order.
+    #[serde(default)]
+    pub links: Vec<LinkInfo>,
+}
+
+impl Default for DesktopStatus {
+    fn default() -> Self {
+        Self { autostart: true, sign_in_at_start: "first".to_owned(), links: Vec::new() }
+    }
+}
+
+/// One link of the tray's menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LinkInfo {
+    /// Its words.
+    pub label: String,
+    /// Where it leads, https.
+    pub address: String,
 }
 
 /// State of the keychain.
@@ -93,6 +130,10 @@ pub struct AccountStatus {
     /// When the sign-in ends, where that is known; else when the access token at hand ends; null when signed out.
     #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
     pub expires_at: Option<String>,
+    /// When the sign-in itself ends and somebody has to sign in again; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
+    pub ends_at: Option<String>,
     /// Whether the sign-in would survive the agent.
     #[serde(default)]
     pub durable: bool,
@@ -166,6 +207,9 @@ pub struct RequestInfo {
     /// Digest of what is shown here; an answer names it.
     #[serde(default)]
     pub digest: String,
+    /// Whether it is worth a window: false after one for the same program was left unanswered a short while ago.
+    #[serde(default)]
+    pub window: bool,
 }
 
 /// `POST /v1/requests/{id}`: the answer, given in a terminal.
@@ -254,7 +298,7 @@ pub struct SessionInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditLine {
-    /// 1, 2, 3, … without a gap.
+    /// 1, 2, 3, … without a gap; where old lines were taken out, it begins later.
     pub seq: i64,
     /// When.
     #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
@@ -302,6 +346,40 @@ pub struct SignInRequest {
     /// Whether the agent opens the browser itself; otherwise the address is only returned.
     #[serde(default)]
     pub open_browser: bool,
+    /// Whether the person signs in with a code on another device (RFC 8628); absent = when a browser was to be opened, none
+    /// can be, and the provider offers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<bool>,
+    /// Whether the person is not at this machine's screen: then only a configured `[browser] command` is opened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remote: bool,
+    /// Whether the provider is to let the person choose another account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_account: bool,
+    /// What the sign-in has to show, as in `POST /v1/token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>"))]
+    pub claims: Option<serde_json::Value>,
+    /// Authentication context classes, as in `POST /v1/token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+    pub acr_values: Option<String>,
+    /// Seconds since the person was authenticated, as in `POST /v1/token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u32>,
+}
+
+/// What a person needs to sign in on another device (RFC 8628 §3.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DeviceCode {
+    /// What to enter there: 1 to 40 printable ASCII characters.
+    pub user_code: String,
+    /// Where to enter it: an https address (http on the loopback only).
+    pub verification_uri: String,
+    /// The same address with the code in it, where the provider gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri_complete: Option<String>,
 }
 
 /// State of a sign-in: answer of `POST /v1/accounts/{name}/sign-in` and `GET /v1/sign-ins/{id}?wait=SECONDS`.
@@ -321,6 +399,12 @@ pub struct SignInState {
     /// Whether a browser was opened.
     #[serde(default)]
     pub browser_opened: bool,
+    /// The redirect address the provider has to know; absent for a device sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
+    /// What a person enters on another device; only while it is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceCode>,
     /// `sub` once signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -358,7 +442,7 @@ pub struct SignedOut {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenRequest {
-    /// `home`, `permissions`, `activity` or `consent/ID`.
+    /// `home`, `permissions`, `activity`, `profile`, `program/KEY` or `consent/ID`.
     pub page: String,
     /// Whether the agent opens the browser itself; otherwise the address is only returned.
     #[serde(default)]
@@ -373,6 +457,51 @@ pub struct Opened {
     pub address: String,
     /// Whether a browser was opened.
     pub browser_opened: bool,
+}
+
+/// `POST /v1/discover`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DiscoverRequest {
+    /// The issuer identifier; at most 2048 characters.
+    pub issuer: String,
+}
+
+/// Answer of `POST /v1/discover`: what an issuer says it can do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct IssuerInfo {
+    /// The issuer identifier, as its document says it.
+    pub issuer: String,
+    /// Whether it lists the scope `offline_access`.
+    pub offline_access: bool,
+    /// Which of `openid`, `profile` and `email` it lists; empty = it lists no scopes.
+    pub scopes: Vec<String>,
+    /// Whether it offers sign-in with a code on another device (RFC 8628).
+    pub device: bool,
+    /// Whether it can be told of a sign-out (RFC 7009).
+    pub revocation: bool,
+}
+
+/// `POST /v1/pause`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PauseRequest {
+    /// For how many seconds nothing is issued and nobody is asked.
+    #[serde(rename = "for")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86400)))]
+    pub seconds: i64,
+}
+
+/// Answer of `POST /v1/pause`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Paused {
+    /// Until when.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
+    pub paused_until: String,
 }
 
 /// `GET /v1/profile`: what is in force.
@@ -440,8 +569,9 @@ pub struct Doctor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DoctorCheck {
-    /// Its stable name: `port`, `keychain`, `profile`, `audit`, `screen`, and for each account `proxy`, `name`,
-    /// `connection`, `tls`, `issuer`, `clock` and `sign_in`. The command adds `socket` and `agent`. There may be others.
+    /// Its stable name: `port`, `keychain`, `profile`, `audit`, `audit_export`, `screen`, and for each account `proxy`,
+    /// `name`, `connection`, `tls`, `issuer`, `clock` and `sign_in`. The command adds `socket` and `agent`. There may be
+    /// others.
     pub check: String,
     /// `ok`, `warning` (it works, but not as it should), `failed` or `skipped` (not looked at).
     #[cfg_attr(feature = "schema", schemars(extend("enum" = ["ok", "warning", "failed", "skipped"])))]

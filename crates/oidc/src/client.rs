@@ -11,18 +11,23 @@ use crate::{
     http::{self, Form, Options, Transport, Trouble, What},
     id_token::{self, Claims, Expected, Occasion, SIGN_IN_LASTS, Unverified},
     metadata::Metadata,
-    sign_in::{Identity, KnownSubject, Pending, SignInAsk, SignedIn},
+    sign_in::{Identity, KnownSubject, Pending, Plan, SignInAsk, SignedIn},
     token::{self, IdToken, Target, TokenAnswer, TokenAsk, Unchecked},
 };
 use broker::{
-    Account, Issuer,
+    Account, EssentialClaim, Issuer, Requirement, Timestamp,
     ports::{Clock, Entropy},
 };
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-const TOKEN: What = "the token endpoint";
+pub(crate) const TOKEN: What = "the token endpoint";
 const REVOCATION: What = "the revocation endpoint";
 
 /// How long a revocation may take in all, discovery included.
@@ -30,13 +35,15 @@ const REVOCATION_LASTS: Duration = Duration::from_secs(10);
 
 /// Speaks to authorization servers. Cheap to clone; clones share what they know of issuers.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(crate) Arc<Inner>);
 
-struct Inner {
-    transport: Transport,
-    discovery: Discovery,
-    clock: Arc<dyn Clock>,
+pub(crate) struct Inner {
+    pub(crate) transport: Transport,
+    pub(crate) discovery: Discovery,
+    pub(crate) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// Issuers that have taken a pushed request.
+    pub(crate) pushed: Mutex<HashSet<Issuer>>,
 }
 
 impl fmt::Debug for Client {
@@ -61,7 +68,34 @@ impl Client {
     /// [`OidcError::Config`] for a root or proxy that cannot be used.
     pub fn new(options: &Options, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, OidcError> {
         let transport = Transport::new(options)?;
-        Ok(Self(Arc::new(Inner { transport, discovery: Discovery::default(), clock, entropy })))
+        let (discovery, pushed) = (Discovery::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { transport, discovery, clock, entropy, pushed })))
+    }
+
+    /// Reaches issuers by these options from here on, and forgets what was learned of them by the former ones. What is
+    /// under way goes on as it began.
+    ///
+    /// # Errors
+    /// [`OidcError::Config`] for a root or proxy that cannot be used; then nothing changes.
+    pub fn reach_by(&self, options: &Options) -> Result<(), OidcError> {
+        self.0.transport.replace(options)?;
+        self.0.discovery.forget();
+        Ok(())
+    }
+
+    /// From here on, until [`Client::reach_by`] succeeds, nothing but loopback is reached: every request to elsewhere
+    /// fails with this text.
+    pub fn reach_only_loopback(&self, why: &str) {
+        self.0.transport.close(why);
+        self.0.discovery.forget();
+    }
+
+    /// Looks at the metadata of an issuer that may be none of ours: asks for it now, and keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Client::discover`].
+    pub async fn look(&self, issuer: &Issuer) -> Result<Metadata, OidcError> {
+        crate::discovery::look(&self.0.transport, issuer).await
     }
 
     /// The issuer's metadata: kept for 5 minutes to 24 hours, fetched by one caller at a time for each issuer.
@@ -91,7 +125,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::discover`], and [`OidcError::Config`].
-    pub async fn begin(&self, ask: SignInAsk<'_>) -> Result<Pending, OidcError> {
+    pub async fn begin(&self, ask: SignInAsk) -> Result<Pending, OidcError> {
         let metadata = self.discover(&ask.account.issuer).await?;
         Pending::prepare(ask, metadata, self.0.entropy.as_ref(), self.0.clock.now())
     }
@@ -102,7 +136,7 @@ impl Client {
     /// [`OidcError::Expired`] ten minutes after the start; [`OidcError::WrongAccount`] when a required claim differs;
     /// else why there are no tokens. The sign-in is over in any case.
     pub async fn redeem(&self, pending: Pending, code: Code) -> Result<SignedIn, OidcError> {
-        let Pending { account, metadata, ask, .. } = &pending;
+        let Pending { plan, .. } = &pending;
         let sent_at = self.0.clock.now();
         if sent_at >= pending.started_at + SIGN_IN_LASTS {
             return Err(OidcError::Expired);
@@ -112,20 +146,61 @@ impl Client {
             .with("code", code.0.expose_secret())
             .with("redirect_uri", &pending.redirect_uri)
             .with("code_verifier", pending.verifier.expose_secret());
-        let answer = self.ask(account, metadata, for_target(form, ask)).await.map_err(Trouble::into_error)?;
-        // An answer without scopes grants those of the authorization request (RFC 6749 §5.1).
-        let Unchecked { mut tokens, id_token } =
-            token::read(&answer, Some(&pending.scopes), sent_at, TOKEN).map_err(RefreshError::into_error)?;
+        let form = for_target(form, &plan.ask);
+        let answer = self.ask(&plan.account, &plan.metadata, form).await.map_err(Trouble::into_error)?;
+        self.finish(plan, &answer, sent_at, Some(&pending.nonce)).await
+    }
 
+    /// Reads the answer that ends a sign-in and verifies its ID token in full.
+    pub(crate) async fn finish(
+        &self,
+        plan: &Plan,
+        answer: &http::Answer,
+        sent_at: Timestamp,
+        nonce: Option<&str>,
+    ) -> Result<SignedIn, OidcError> {
+        // An answer without scopes grants those of the authorization request (RFC 6749 §5.1).
+        let Unchecked { tokens, id_token } =
+            token::read(answer, Some(&plan.scopes), sent_at, TOKEN).map_err(RefreshError::into_error)?;
+        let came = tokens.refresh_token.clone();
+        let finished = self.person(plan, tokens, id_token, nonce).await;
+        if let (Err(_), Some(came)) = (&finished, came) {
+            self.turn_away(Arc::clone(&plan.account), came);
+        }
+        finished
+    }
+
+    /// Has the issuer take back what came with a sign-in that does not count, in the background.
+    fn turn_away(&self, account: Arc<Account>, refresh_token: SecretString) {
+        let client = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = client.revoke(&account, &refresh_token).await {
+                tracing::warn!(account = %account.name, %error, "a sign-in that does not count could not be revoked");
+            }
+        });
+    }
+
+    /// Verifies who signed in, and how.
+    async fn person(
+        &self,
+        plan: &Plan,
+        mut tokens: TokenAnswer,
+        id_token: Option<SecretString>,
+        nonce: Option<&str>,
+    ) -> Result<SignedIn, OidcError> {
+        let Plan { account, metadata, requirement, .. } = plan;
         let raw = id_token.ok_or(OidcError::BadAnswer("it has no id_token"))?;
-        let occasion = Occasion::SignIn { nonce: &pending.nonce, max_age: pending.max_age };
+        let occasion = Occasion::SignIn { nonce, max_age: plan.max_age };
         let claims = self.verify(account, metadata, &raw, &tokens.access_token, occasion).await?;
         for (claim, wanted) in &account.required_claims {
             if claims.says(claim, wanted) != Some(true) {
                 return Err(wrong_account(&claims, claim));
             }
         }
-        let identity = Identity::of(&claims, &metadata.issuer, pending.nonce.clone());
+        if let Some(missing) = lacking(&claims, requirement) {
+            return Err(OidcError::Unmet(missing));
+        }
+        let identity = Identity::of(&claims, &metadata.issuer, nonce.map(str::to_owned), requirement);
         tokens.id_token = Some(checked(raw, &claims));
         Ok(SignedIn { identity, tokens })
     }
@@ -158,7 +233,8 @@ impl Client {
         })?;
         let Unchecked { mut tokens, id_token } = token::read(&answer, ask.scopes.as_ref(), sent_at, TOKEN)?;
         if let Some(raw) = id_token {
-            let occasion = Occasion::Refresh { subject: &known.subject, nonce: known.nonce.as_deref() };
+            let KnownSubject { subject, nonce, auth_time } = known;
+            let occasion = Occasion::Refresh { subject, nonce: nonce.as_deref(), auth_time: *auth_time };
             let verified = self.verify(account, &metadata, &raw, &tokens.access_token, occasion).await;
             let fitting = verified.and_then(|claims| {
                 // A refreshed ID token may leave claims out (OpenID Connect Core §12.2), but not change them.
@@ -206,7 +282,12 @@ impl Client {
         tokio::time::timeout(REVOCATION_LASTS, work).await.unwrap_or(Err(OidcError::Timeout(REVOCATION)))
     }
 
-    async fn ask(&self, account: &Account, metadata: &Metadata, form: Form) -> Result<http::Answer, Trouble> {
+    pub(crate) async fn ask(
+        &self,
+        account: &Account,
+        metadata: &Metadata,
+        form: Form,
+    ) -> Result<http::Answer, Trouble> {
         let (form, authorization) = authenticate(form, account, metadata).map_err(Trouble::NotSent)?;
         self.0.transport.post(&metadata.token_endpoint, form, authorization, TOKEN).await
     }
@@ -250,7 +331,7 @@ fn speaks_of_somebody_else(error: &OidcError) -> bool {
 }
 
 /// Adds what one token request asks for: `scope`, and `resource` or `audience`.
-fn for_target(mut form: Form, ask: &TokenAsk) -> Form {
+pub(crate) fn for_target(mut form: Form, ask: &TokenAsk) -> Form {
     if let Some(scopes) = ask.scopes.as_ref().filter(|s| !s.is_empty()) {
         form = form.with("scope", &scopes.to_string());
     }
@@ -262,7 +343,11 @@ fn for_target(mut form: Form, ask: &TokenAsk) -> Form {
 }
 
 /// Names the client: a public one by `client_id` alone, one with a secret as its issuer wants it (RFC 6749 §2.3.1).
-fn authenticate(form: Form, account: &Account, metadata: &Metadata) -> Result<(Form, Option<HeaderValue>), OidcError> {
+pub(crate) fn authenticate(
+    form: Form,
+    account: &Account,
+    metadata: &Metadata,
+) -> Result<(Form, Option<HeaderValue>), OidcError> {
     match &account.client_secret {
         None => Ok((form.with("client_id", &account.client_id), None)),
         Some(secret) if metadata.secret_in_form => {
@@ -274,6 +359,20 @@ fn authenticate(form: Form, account: &Account, metadata: &Metadata) -> Result<(F
             None => Err(OidcError::Config("the client_secret cannot be sent".to_owned())),
         },
     }
+}
+
+/// What of a demand the verified claims do not show; `auth_time` against `max_age` was looked at before.
+fn lacking(claims: &Claims, demanded: &Requirement) -> Option<String> {
+    let acrs = &demanded.acr_values;
+    if !acrs.is_empty() && !acrs.iter().any(|acr| claims.says("acr", acr) == Some(true)) {
+        return Some("the sign-in is not of the kind asked for (acr_values)".to_owned());
+    }
+    let essential = demanded.claims.iter().flat_map(|claims| &claims.essential);
+    let shown = |claim: &EssentialClaim| match claims.says(&claim.name, "") {
+        None => false,
+        Some(_) => claim.values.is_empty() || claim.values.iter().any(|v| claims.says(&claim.name, v) == Some(true)),
+    };
+    essential.into_iter().find(|claim| !shown(claim)).map(|claim| format!("it does not show the claim {}", claim.name))
 }
 
 fn wrong_account(claims: &Claims, claim: &str) -> OidcError {

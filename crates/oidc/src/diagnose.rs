@@ -208,8 +208,13 @@ async fn walk(
     deadline: Instant,
     found: &mut Diagnosis,
 ) -> Option<()> {
-    let (way, proxy) = transport.ways.to(address);
+    let network = transport.network();
+    let (way, proxy) = network.ways.to(address);
     found.way = way;
+    if let Some(error) = transport.barred(address) {
+        found.document = Stage::Failed(error.into());
+        return None;
+    }
     let host = address.host_str()?.to_owned();
     let port = address.port_or_known_default()?;
     let (next_host, next_port) =
@@ -234,7 +239,7 @@ async fn walk(
     };
     let mut stream: Box<dyn Stream> = Box::new(stream);
     if let Some(proxy) = &proxy {
-        match in_time(deadline, tunnel(&transport.trust, proxy, stream, &host, port)).await {
+        match in_time(deadline, tunnel(&network.trust, proxy, stream, &host, port)).await {
             Ok(through) => {
                 found.tunnel = Stage::Good(());
                 stream = through;
@@ -248,7 +253,7 @@ async fn walk(
         found.tunnel = Stage::Needless;
     }
     if address.scheme() == "https" {
-        let shaken = in_time(deadline, handshake(&transport.trust, &host, stream)).await;
+        let shaken = in_time(deadline, handshake(&network.trust, &host, stream)).await;
         found.tls.settle(shaken.map(|(_, handshake)| handshake))?;
     } else {
         found.tls = Stage::Needless;

@@ -27,6 +27,8 @@ const FAILURE_KEPT: Duration = Duration::from_secs(1);
 /// How often in [`FORCED_WITHIN`] the keys are fetched again because none fitted.
 const MOST_FORCED: usize = 5;
 const FORCED_WITHIN: Span = Span::seconds(60);
+/// The most issuers that are remembered.
+const MOST_ISSUERS: usize = 64;
 
 /// What is known of all issuers.
 #[derive(Default)]
@@ -51,8 +53,23 @@ struct Keys {
 }
 
 impl Discovery {
+    /// Forgets everything: it was learned by another way.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// How many issuers are remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn slot(&self, issuer: &Issuer) -> Arc<Slot> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MOST_ISSUERS && !slots.contains_key(issuer) {
+            // What nobody uses now can be found again.
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
         Arc::clone(slots.entry(issuer.clone()).or_default())
     }
 
@@ -160,6 +177,11 @@ impl Keys {
         self.good = Some((Arc::clone(&set), metadata.jwks_uri.clone(), clock.now(), answer.keep_for));
         Ok(set)
     }
+}
+
+/// The metadata of an issuer, asked for now and not kept.
+pub(crate) async fn look(transport: &Transport, issuer: &Issuer) -> Result<Metadata, OidcError> {
+    fetch_metadata(transport, issuer).await.map(|(metadata, _)| metadata)
 }
 
 async fn fetch_metadata(transport: &Transport, issuer: &Issuer) -> Result<(Metadata, Span), OidcError> {

@@ -146,6 +146,18 @@ pub enum OidcError {
     /// The ID token fails verification (OpenID Connect Core §3.1.3.7).
     #[error("the issuer's ID token is not valid: {0}")]
     BadIdToken(&'static str),
+    /// Its certificate is not trusted on this machine: TLS inspection, a missing root, or an attack.
+    #[error("the issuer is unavailable: its certificate is not trusted here ({detail})")]
+    Untrusted {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The sign-in does not show what was demanded of it (RFC 9470, OpenID Connect Core §5.5.1.1).
+    #[error("the sign-in does not meet what was asked for: {0}")]
+    Unmet(String),
+    /// It does not offer this.
+    #[error("the issuer does not offer {0}")]
+    NotOffered(&'static str),
     /// The sign-in took longer than ten minutes.
     #[error("the sign-in took too long: start again")]
     Expired,
@@ -157,7 +169,10 @@ pub enum OidcError {
 impl OidcError {
     /// Whether asking again later may help: the issuer, or the network before it, is not there now.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Timeout(_) | Self::CaptivePortal { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Timeout(_) | Self::CaptivePortal { .. } | Self::Untrusted { .. }
+        )
     }
 
     /// When the issuer wants to be asked again, where it said so: 0 to 3600 seconds.

@@ -37,9 +37,10 @@ pub fn callback_query(bytes: &[u8]) {
 pub fn id_token(bytes: &[u8]) {
     let (Ok(raw), Some(issuer)) = (std::str::from_utf8(bytes), issuer()) else { return };
     let accepted = ALGORITHMS.map(|(_, algorithm)| algorithm);
-    for occasion in
-        [Occasion::SignIn { nonce: "n", max_age: Some(60) }, Occasion::Refresh { subject: "a", nonce: None }]
-    {
+    for occasion in [
+        Occasion::SignIn { nonce: Some("n"), max_age: Some(60) },
+        Occasion::Refresh { subject: "a", nonce: None, auth_time: Some(1) },
+    ] {
         let Ok(token) = Unverified::read(raw, &accepted) else { return };
         assert_eq!(raw.split('.').count(), 3, "not a compact JWS");
         let now = Timestamp::from_seconds(1_800_000_000);

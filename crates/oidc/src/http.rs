@@ -2,12 +2,13 @@
 //!
 //! Invariant: no redirect is followed; plain http goes to loopback only, and loopback never through a proxy; an answer
 //! has at most 1 MiB and is never unpacked; a request ends within the total time. A connection carries one request, so
-//! "not sent" is provable: a failure to connect means that no byte of the request left.
+//! "not sent" is provable: a failure to connect means that no byte of the request left. Another network takes the place of
+//! the former for what begins after it; what is under way goes on as it began.
 //! Limit: trust in certificates is the system's, plus the roots the profile adds.
 
 use crate::{error::OidcError, show, way::Ways};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use broker::{Span, Timestamp};
+use broker::{Proxy, Span, Timestamp};
 use reqwest::{
     Request, Response,
     header::{
@@ -21,7 +22,7 @@ use rustls::{
 };
 use std::{
     error::Error,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, UNIX_EPOCH},
 };
 use url::{Host, Url, form_urlencoded::byte_serialize};
@@ -31,12 +32,14 @@ use zeroize::Zeroizing;
 const MOST_BYTES: usize = 1 << 20;
 
 /// How the network is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Additional trusted roots, PEM; each entry may hold several certificates.
     pub extra_roots_pem: Vec<Vec<u8>>,
-    /// The proxy for everything but loopback (`http://host:port`); `None` = as the environment says.
-    pub proxy: Option<String>,
+    /// The proxy for everything but loopback; [`Proxy::System`] = as the environment says.
+    pub proxy: Proxy,
+    /// Hosts no proxy is used for, whoever names it: `host` (and what is below it), `.suffix`, `10.0.0.0/8`.
+    pub no_proxy: Vec<String>,
     /// The longest a request may take, answer included.
     pub total_timeout: Duration,
     /// The longest a connection may take to be made, TLS included.
@@ -47,7 +50,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             extra_roots_pem: Vec::new(),
-            proxy: None,
+            proxy: Proxy::System,
+            no_proxy: Vec::new(),
             total_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
         }
@@ -143,8 +147,16 @@ pub(crate) fn basic(client_id: &str, client_secret: &str) -> Option<HeaderValue>
     Some(value)
 }
 
+/// The network as it is to be reached now.
 pub(crate) struct Transport {
-    /// For loopback; never through a proxy.
+    network: RwLock<Arc<Network>>,
+    /// Why nothing but loopback is reached.
+    closed: RwLock<Option<String>>,
+}
+
+/// One network; never changed.
+pub(crate) struct Network {
+    /// For loopback and hosts that are excepted; never through a proxy.
     direct: reqwest::Client,
     /// For everything else; https only.
     outbound: reqwest::Client,
@@ -160,8 +172,29 @@ pub(crate) struct Trust {
     pub(crate) verifier: Option<Arc<dyn ServerCertVerifier>>,
 }
 
-impl Transport {
-    pub(crate) fn new(options: &Options) -> Result<Self, OidcError> {
+/// Whether a text is nothing but certificates in PEM that can be trusted as roots, one at least.
+///
+/// # Errors
+/// [`OidcError::Config`].
+pub fn check_roots(pem: &[u8]) -> Result<(), OidcError> {
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        store.add(certificate).map_err(|_| bad_root())?;
+    }
+    Ok(())
+}
+
+fn bad_root() -> OidcError {
+    OidcError::Config("an additional root certificate is not valid PEM".to_owned())
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OidcError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    all.ok().filter(|all| !all.is_empty()).ok_or_else(bad_root)
+}
+
+impl Network {
+    fn new(options: &Options) -> Result<Self, OidcError> {
         let trust = trust(&options.extra_roots_pem)?;
         let builder = || {
             reqwest::Client::builder()
@@ -175,15 +208,48 @@ impl Transport {
                 .connect_timeout(options.connect_timeout)
         };
         let mut outbound = builder().https_only(true);
-        if let Some(proxy) = &options.proxy {
-            // The address may hold a password: the error must not repeat it.
-            let proxy = reqwest::Proxy::https(proxy.as_str())
-                .map_err(|_| OidcError::Config("the proxy is no address like http://proxy.example:3128".to_owned()))?;
-            outbound = outbound.no_proxy().proxy(proxy);
+        match &options.proxy {
+            Proxy::System => {}
+            Proxy::None => outbound = outbound.no_proxy(),
+            Proxy::Url(proxy) => {
+                // The address may hold a password: the error must not repeat it.
+                let bad = |_| OidcError::Config("the proxy is no address like http://proxy.example:3128".to_owned());
+                outbound = outbound.no_proxy().proxy(reqwest::Proxy::https(proxy.as_str()).map_err(bad)?);
+            }
         }
         let build = |b: reqwest::ClientBuilder| b.build().map_err(|e| OidcError::Config(cause(&e)));
         let (direct, outbound) = (build(builder().no_proxy())?, build(outbound)?);
-        Ok(Self { direct, outbound, trust, ways: Ways::new(options.proxy.as_deref()) })
+        Ok(Self { direct, outbound, trust, ways: Ways::new(&options.proxy, &options.no_proxy) })
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(options: &Options) -> Result<Self, OidcError> {
+        Ok(Self { network: RwLock::new(Arc::new(Network::new(options)?)), closed: RwLock::default() })
+    }
+
+    /// Reaches everything by these options from here on.
+    pub(crate) fn replace(&self, options: &Options) -> Result<(), OidcError> {
+        let network = Arc::new(Network::new(options)?);
+        *self.network.write().unwrap_or_else(PoisonError::into_inner) = network;
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    }
+
+    /// Reaches nothing but loopback until it is replaced.
+    pub(crate) fn close(&self, why: &str) {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    /// Why this address is not to be reached at all.
+    pub(crate) fn barred(&self, url: &Url) -> Option<OidcError> {
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner).clone();
+        closed.filter(|_| !is_loopback(url)).map(|detail| OidcError::Unavailable { detail, retry_after: None })
+    }
+
+    /// The network as it is now; whoever holds it is not disturbed by another that comes.
+    pub(crate) fn network(&self) -> Arc<Network> {
+        Arc::clone(&self.network.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) async fn get(&self, url: &Url, what: What) -> Result<Answer, Trouble> {
@@ -212,10 +278,15 @@ impl Transport {
         if request.url().scheme() != "https" && !local {
             return Err(Trouble::NotSent(OidcError::BadMetadata("an address is not https".to_owned())));
         }
+        if let Some(error) = self.barred(request.url()) {
+            return Err(Trouble::NotSent(error));
+        }
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let client = if local { &self.direct } else { &self.outbound };
+        let network = self.network();
+        let straight = local || network.ways.is_excepted(request.url());
+        let client = if straight { &network.direct } else { &network.outbound };
         match client.execute(request).await {
             Ok(response) => read(response, what).await,
             Err(error) if error.is_connect() || error.is_builder() => Err(Trouble::NotSent(failure(&error, what))),
@@ -314,9 +385,19 @@ pub(crate) fn still_good(since: Timestamp, keep: Span, now: Timestamp) -> bool {
 fn failure(error: &reqwest::Error, what: What) -> OidcError {
     if error.is_timeout() {
         OidcError::Timeout(what)
+    } else if is_untrusted(error) {
+        OidcError::Untrusted { detail: cause(error) }
     } else {
         OidcError::Unavailable { detail: format!("{} for {what}", cause(error)), retry_after: None }
     }
+}
+
+/// Whether the connection ended at a certificate that is not trusted.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    let refused = matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
+    // An io::Error hands out the source of what it holds, not what it holds.
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    refused || held.is_some_and(|held| is_untrusted(held)) || error.source().is_some_and(is_untrusted)
 }
 
 /// The innermost cause, which names neither address nor content.
@@ -331,20 +412,13 @@ fn cause(error: &reqwest::Error) -> String {
 /// TLS 1.2 and 1.3 with the system's trust and the extra roots. Where the system has no roots at all only the extra
 /// ones are trusted, possibly none.
 fn trust(extra_roots_pem: &[Vec<u8>]) -> Result<Trust, OidcError> {
-    let bad = || OidcError::Config("an additional root certificate is not valid PEM".to_owned());
     let mut extra: Vec<CertificateDer<'static>> = Vec::new();
     for pem in extra_roots_pem {
-        let before = extra.len();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            extra.push(certificate.map_err(|_| bad())?);
-        }
-        if extra.len() == before {
-            return Err(bad());
-        }
+        extra.extend(certificates(pem)?);
     }
     let mut only_extra = rustls::RootCertStore::empty();
     for certificate in &extra {
-        only_extra.add(certificate.clone()).map_err(|_| bad())?;
+        only_extra.add(certificate.clone()).map_err(|_| bad_root())?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -418,7 +492,7 @@ mod tests {
             let options = Options { extra_roots_pem: vec![pem.into()], ..Options::default() };
             assert!(matches!(Transport::new(&options), Err(OidcError::Config(_))), "{pem}");
         }
-        let options = Options { proxy: Some("http://user:CANARY@[".to_owned()), ..Options::default() };
+        let options = Options { proxy: Proxy::Url("http://user:CANARY@[".to_owned()), ..Options::default() };
         let Err(error) = Transport::new(&options) else { panic!("a proxy that is no address") };
         assert!(!format!("{error:?} {error}").contains("CANARY"));
     }

@@ -28,6 +28,7 @@ const OTHER_AUDIENCE: Fault = "it is for another audience";
 const OTHER_PARTY: Fault = "it was issued to another party";
 const NO_PARTY: Fault = "it has several audiences and no authorized party";
 const OTHER_NONCE: Fault = "its nonce is not the one of the sign-in";
+const OTHER_TIME: Fault = "it is of another authentication than the sign-in (auth_time)";
 const NO_SUBJECT: Fault = "it names no subject";
 const BAD_SUBJECT: Fault = "its subject is not usable";
 
@@ -42,10 +43,12 @@ pub(crate) struct Expected<'a> {
 
 /// When the token was issued.
 pub(crate) enum Occasion<'a> {
-    /// At a sign-in: with this nonce, just now, and with an authentication no older than asked for (seconds).
-    SignIn { nonce: &'a str, max_age: Option<i64> },
-    /// At a refresh: for the same subject, without a nonce or with the one of the sign-in.
-    Refresh { subject: &'a str, nonce: Option<&'a str> },
+    /// At a sign-in: with this nonce (a device sign-in has none, and its token neither), just now, and with an
+    /// authentication no older than asked for (seconds).
+    SignIn { nonce: Option<&'a str>, max_age: Option<i64> },
+    /// At a refresh: for the same subject, without a nonce or with the one of the sign-in, and of the same
+    /// authentication where both tell its time.
+    Refresh { subject: &'a str, nonce: Option<&'a str>, auth_time: Option<i64> },
 }
 
 /// The claims of a token that passed.
@@ -162,7 +165,7 @@ impl<'a> Unverified<'a> {
         }
         match &expected.occasion {
             Occasion::SignIn { nonce, max_age } => {
-                if text("nonce") != Some(*nonce) {
+                if text("nonce") != *nonce || (nonce.is_none() && self.claims.contains_key("nonce")) {
                     return Err("its nonce is not the one of this sign-in");
                 }
                 if iat < now - OLDEST {
@@ -175,12 +178,17 @@ impl<'a> Unverified<'a> {
                     }
                 }
             }
-            Occasion::Refresh { subject: known, nonce } => {
+            Occasion::Refresh { subject: known, nonce, auth_time: then } => {
                 if subject != *known {
                     return Err(OTHER_SUBJECT);
                 }
                 if self.claims.contains_key("nonce") && (nonce.is_none() || text("nonce") != *nonce) {
                     return Err(OTHER_NONCE);
+                }
+                if let (Some(then), Some(now)) = (then, auth_time)
+                    && *then != now
+                {
+                    return Err(OTHER_TIME);
                 }
             }
         }

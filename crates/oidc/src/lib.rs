@@ -1,5 +1,6 @@
-//! Speaks to authorization servers: discovery, authorization code with PKCE, refresh, revocation, verification of
-//! ID tokens (OAuth 2.0, OpenID Connect Core and Discovery, RFC 7636, RFC 8252, RFC 8707, RFC 9207).
+//! Speaks to authorization servers: discovery, authorization code with PKCE, device authorization, refresh, revocation,
+//! verification of ID tokens (OAuth 2.0, OpenID Connect Core and Discovery, RFC 7636, RFC 8252, RFC 8628, RFC 8707,
+//! RFC 9126, RFC 9207).
 //!
 //! Invariant: a secret leaves this crate only towards the endpoint it belongs to. Nothing is ever redirected, plain
 //! http goes to loopback development issuers only, every answer is bounded in size and time, no key or document is
@@ -12,6 +13,7 @@
 mod callback;
 mod certificate;
 mod client;
+mod device;
 mod diagnose;
 mod discovery;
 mod error;
@@ -23,6 +25,7 @@ mod id_token;
 mod json;
 mod keys;
 mod metadata;
+mod par;
 mod show;
 mod sign_in;
 mod token;
@@ -33,11 +36,12 @@ mod tests;
 
 pub use callback::{CallbackError, Code};
 pub use client::{Client, Revocation};
+pub use device::{DeviceAnswer, DevicePending};
 pub use diagnose::{Diagnosis, Fault, Handshake, Skew, Stage};
 pub use error::{OidcError, RefreshError, ServerError};
-pub use http::Options;
+pub use http::{Options, check_roots};
 pub use metadata::Metadata;
 pub use show::sanitise;
-pub use sign_in::{Identity, KnownSubject, Pending, SignInAsk, SignedIn};
+pub use sign_in::{AuthorizationRequest, Identity, KnownSubject, Pending, Prompt, SignInAsk, SignedIn};
 pub use token::{IdToken, Target, TokenAnswer, TokenAsk};
 pub use way::Way;

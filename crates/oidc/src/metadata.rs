@@ -49,6 +49,14 @@ pub struct Metadata {
     pub(crate) token_endpoint: Url,
     pub(crate) jwks_uri: Url,
     pub(crate) revocation_endpoint: Option<Url>,
+    /// RFC 8628 §4.
+    pub(crate) device_authorization_endpoint: Option<Url>,
+    /// RFC 9126 §5.
+    pub(crate) pushed_authorization_request_endpoint: Option<Url>,
+    /// `require_pushed_authorization_requests` (RFC 9126 §5): a plain request is refused.
+    pub(crate) requires_pushing: bool,
+    /// `prompt_values_supported` (Initiating User Registration via OpenID Connect §4); `None` = it does not say.
+    pub(crate) prompts: Option<Vec<String>>,
     /// Whether a client secret goes into the form (`client_secret_post`) instead of a Basic header.
     pub(crate) secret_in_form: bool,
     pub(crate) algorithms: Vec<Algorithm>,
@@ -78,6 +86,21 @@ impl Metadata {
         self.revocation_endpoint.is_some()
     }
 
+    /// Whether a person can sign in with a code on another device (RFC 8628).
+    pub fn offers_device_sign_in(&self) -> bool {
+        self.device_authorization_endpoint.is_some()
+    }
+
+    /// Whether authorization requests are pushed to it ahead of the browser (RFC 9126).
+    pub fn takes_pushed_requests(&self) -> bool {
+        self.pushed_authorization_request_endpoint.is_some()
+    }
+
+    /// The scopes it lists (`scopes_supported`); a document may leave out some, or all of them.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
     /// Whether `offline_access` is among the scopes it lists.
     pub fn lists_offline_access(&self) -> bool {
         self.scopes.iter().any(|s| s == "offline_access")
@@ -103,10 +126,13 @@ impl Metadata {
         if authorization_endpoint.query_pairs().any(|(name, _)| PROTOCOL_PARAMETERS.contains(&name.as_ref())) {
             return Err(bad("authorization_endpoint has a protocol parameter in its query"));
         }
-        let revocation_endpoint = match json::text(&document, "revocation_endpoint") {
-            Some(text) => Some(endpoint(issuer, "revocation_endpoint", text)?),
-            None => None,
-        };
+        let optional =
+            |name: &'static str| json::text(&document, name).map(|text| endpoint(issuer, name, text)).transpose();
+        let pushed_authorization_request_endpoint = optional("pushed_authorization_request_endpoint")?;
+        let requires_pushing = document.get("require_pushed_authorization_requests") == Some(&Value::Bool(true));
+        if requires_pushing && pushed_authorization_request_endpoint.is_none() {
+            return Err(bad("it requires pushed authorization requests and says nowhere where to push them"));
+        }
         if list(&document, "code_challenge_methods_supported")?.is_some_and(|methods| !methods.contains(&"S256")) {
             return Err(bad("it does not support PKCE with S256"));
         }
@@ -127,7 +153,12 @@ impl Metadata {
             token_endpoint: required("token_endpoint")?,
             jwks_uri: required("jwks_uri")?,
             authorization_endpoint,
-            revocation_endpoint,
+            revocation_endpoint: optional("revocation_endpoint")?,
+            device_authorization_endpoint: optional("device_authorization_endpoint")?,
+            pushed_authorization_request_endpoint,
+            requires_pushing,
+            prompts: list(&document, "prompt_values_supported")?
+                .map(|values| values.into_iter().map(str::to_owned).collect()),
             secret_in_form,
             algorithms,
             names_itself: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
@@ -155,6 +186,14 @@ fn list<'a>(document: &'a Map<String, Value>, name: &str) -> Result<Option<Vec<&
 /// An address that secrets may be sent to: https, or http on a loopback literal when the issuer itself is one; no user
 /// name, no fragment, nothing a parser would have to repair.
 fn endpoint(issuer: &Issuer, name: &str, text: &str) -> Result<Url, OidcError> {
+    if text.contains('#') {
+        return Err(OidcError::BadMetadata(format!("{name} has a fragment")));
+    }
+    address(issuer, name, text)
+}
+
+/// An address that a person is sent to: as an endpoint, but a fragment may be part of it.
+pub(crate) fn address(issuer: &Issuer, name: &str, text: &str) -> Result<Url, OidcError> {
     let wrong = |why: &str| OidcError::BadMetadata(format!("{name} {why}"));
     let plain =
         |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
@@ -162,8 +201,8 @@ fn endpoint(issuer: &Issuer, name: &str, text: &str) -> Result<Url, OidcError> {
         return Err(wrong("is no plain address"));
     }
     let url = Url::parse(text).map_err(|_| wrong("is no address"))?;
-    if !url.username().is_empty() || url.password().is_some() || text.contains('#') || authority(text).contains('@') {
-        return Err(wrong("has a user name or a fragment"));
+    if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
+        return Err(wrong("has a user name"));
     }
     match url.scheme() {
         "https" if text.starts_with("https://") && url.host_str().is_some() => Ok(url),
@@ -275,6 +314,10 @@ mod tests {
             ("authorization_endpoint", json!("file:///etc/passwd")),
             ("jwks_uri", json!("data:application/json,{}")),
             ("revocation_endpoint", json!("http://login.example.com/revoke")),
+            ("device_authorization_endpoint", json!("http://login.example.com/device")),
+            ("pushed_authorization_request_endpoint", json!("https://login.example.com/par#x")),
+            ("require_pushed_authorization_requests", json!(true)),
+            ("prompt_values_supported", json!("none")),
             ("code_challenge_methods_supported", json!(["plain"])),
             ("code_challenge_methods_supported", json!([])),
             ("code_challenge_methods_supported", json!("S256")),

@@ -2,13 +2,16 @@
 
 mod callback;
 pub(crate) mod certificates;
+mod device;
 mod diagnose;
 mod discovery;
 mod id_token;
+mod par;
 mod refresh;
 mod rsa;
 mod server;
 mod sign_in;
+mod step_up;
 mod tls;
 mod world;
 

@@ -5,6 +5,7 @@
 //! Limit: the proxy settings of macOS and Windows are not read; only the environment counts there too.
 
 use crate::http;
+use broker::Proxy as Rule;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::header::HeaderValue;
 use url::Url;
@@ -20,8 +21,10 @@ pub enum Way {
     Straight,
     /// Straight, because it is on this machine.
     Loopback,
-    /// Straight although a proxy is set, because `NO_PROXY` names this host.
-    Excepted,
+    /// Straight: the profile says that there is none.
+    Forbidden,
+    /// Straight although a proxy may be set, because this names the host: `NO_PROXY` or `profile`.
+    Excepted(&'static str),
     /// Straight, because what this variable says is no address of a proxy.
     Unreadable(&'static str),
     /// Through a proxy.
@@ -46,21 +49,43 @@ pub(crate) struct Proxy {
 
 /// What decides about the way.
 pub(crate) struct Ways {
+    rule: Rule,
     configured: Option<Matcher>,
     environment: Matcher,
+    /// Stops at what the profile excepts; `None` where it excepts nothing.
+    not_excepted: Option<Matcher>,
 }
 
 impl Ways {
     /// By the configured proxy, or else by the environment as it is now.
-    pub(crate) fn new(configured: Option<&str>) -> Self {
-        let configured = configured.map(|address| Matcher::builder().https(address.to_owned()).build());
-        Self { configured, environment: Matcher::from_system() }
+    pub(crate) fn new(rule: &Rule, no_proxy: &[String]) -> Self {
+        let configured = match rule {
+            Rule::Url(address) => Some(Matcher::builder().https(address.clone()).build()),
+            Rule::System | Rule::None => None,
+        };
+        let anything = || Matcher::builder().https("http://proxy.invalid:1").no(no_proxy.join(",")).build();
+        let not_excepted = (!no_proxy.is_empty()).then(anything);
+        Self { rule: rule.clone(), configured, environment: Matcher::from_system(), not_excepted }
+    }
+
+    /// Whether the profile excepts this host from every proxy.
+    pub(crate) fn is_excepted(&self, url: &Url) -> bool {
+        self.not_excepted.as_ref().is_some_and(|matcher| {
+            let uri = url.as_str().parse();
+            uri.is_ok_and(|uri| matcher.intercept(&uri).is_none())
+        })
     }
 
     /// The way to `url`, with the proxy on it.
     pub(crate) fn to(&self, url: &Url) -> (Way, Option<Proxy>) {
         if http::is_loopback(url) {
             return (Way::Loopback, None);
+        }
+        if self.rule == Rule::None {
+            return (Way::Forbidden, None);
+        }
+        if self.is_excepted(url) {
+            return (Way::Excepted("profile"), None);
         }
         let intercept = |matcher: &Matcher| url.as_str().parse().ok().and_then(|uri| matcher.intercept(&uri));
         if let Some(configured) = &self.configured {
@@ -73,7 +98,7 @@ impl Ways {
         let good = named.iter().find(|(_, readable)| *readable).map(|(name, _)| *name);
         match (intercept(&self.environment), good, named.first()) {
             (Some(found), name, _) => through(&found, name.unwrap_or("environment")),
-            (None, Some(_), _) => (Way::Excepted, None),
+            (None, Some(_), _) => (Way::Excepted("NO_PROXY"), None),
             (None, None, Some((name, _))) => (Way::Unreadable(name), None),
             (None, None, None) => (Way::Straight, None),
         }
@@ -111,9 +136,34 @@ mod tests {
         ways.to(&address.parse().unwrap()).0
     }
 
+    fn by(proxy: &str) -> Ways {
+        Ways::new(&Rule::Url(proxy.to_owned()), &[])
+    }
+
+    #[test]
+    fn what_the_profile_excepts_is_reached_straight() {
+        let none = ["intern.example", ".corp.example", "10.0.0.0/8"].map(str::to_owned);
+        let ways = Ways::new(&Rule::Url("http://proxy.example:3128".to_owned()), &none);
+        for (address, excepted) in [
+            ("https://intern.example/x", true),
+            ("https://login.corp.example", true),
+            ("https://10.1.2.3/", true),
+            ("https://login.example.com", false),
+            ("https://xintern.example", false),
+            ("https://11.1.2.3/", false),
+        ] {
+            let url = address.parse().unwrap();
+            assert_eq!(ways.is_excepted(&url), excepted, "{address}");
+            assert_eq!(matches!(ways.to(&url).0, Way::Excepted("profile")), excepted, "{address}");
+        }
+        let ways = Ways::new(&Rule::None, &none);
+        assert_eq!(to(&ways, "https://login.example.com"), Way::Forbidden);
+        assert_eq!(to(&ways, "https://127.0.0.1:1"), Way::Loopback);
+    }
+
     #[test]
     fn a_configured_proxy_is_told_without_its_password_and_never_stands_before_loopback() {
-        let ways = Ways::new(Some("http://user:CANARY@proxy.example:3128/x"));
+        let ways = Ways::new(&Rule::Url("http://user:CANARY@proxy.example:3128/x".to_owned()), &[]);
         let way = to(&ways, "https://login.example.com/realm");
         let proxy = Way::Proxy { address: "http://proxy.example:3128".to_owned(), from: "profile", signs_in: true };
         assert_eq!(way, proxy);
@@ -132,13 +182,13 @@ mod tests {
             ("p.example:8080", "http://p.example:8080"),
             ("http://[::1]:3128", "http://[::1]:3128"),
         ] {
-            match to(&Ways::new(Some(configured)), "https://login.example.com") {
+            match to(&by(configured), "https://login.example.com") {
                 Way::Proxy { address: found, signs_in: false, .. } => assert_eq!(found, address),
                 other => panic!("{configured}: {other:?}"),
             }
         }
         for configured in ["ftp://p.example", "http://", "not an address"] {
-            let way = to(&Ways::new(Some(configured)), "https://login.example.com");
+            let way = to(&by(configured), "https://login.example.com");
             assert_eq!(way, Way::Unreadable("profile"), "{configured}");
         }
     }

@@ -55,6 +55,7 @@ mod linux {
         let sighting = lookup.sight_unix(served.as_fd(), Some(peer.instance), Effort::Full).unwrap();
         measure("unchanged", || assert!(lookup.is_unchanged(&sighting)));
         measure("instance", || assert!(lookup.instance_of(peer.instance.pid).is_some()));
+        measure("connected", || assert!(lookup.connected(served.as_fd(), peer.instance.pid).is_some()));
         measure("seen", || assert!(lookup.seen_unix(Some(peer.instance)).is_some()));
 
         let mut child = Command::new(&daypass).arg(&path).stdin(Stdio::null()).spawn().unwrap();

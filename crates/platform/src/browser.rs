@@ -26,6 +26,9 @@ pub enum OpenError {
     /// The address is not one of our own loopback addresses.
     #[error("only the agent's own loopback address is opened in the browser")]
     NotLoopback,
+    /// The link is no https address.
+    #[error("only https links are opened in the browser")]
+    NotHttps,
     /// There is nothing to open it with.
     #[error("no browser opener was found\nhint: set [browser] command in the profile, or install xdg-utils")]
     NoOpener,
@@ -59,6 +62,18 @@ impl Opener {
         if !is_own_address(address) {
             return Err(OpenError::NotLoopback);
         }
+        self.start(address, on_failure)
+    }
+
+    /// The same for a link out of Daypass, such as where IT gives help: https and plain characters only.
+    pub fn open_link(&self, address: &str, on_failure: impl FnOnce(String) + Send + 'static) -> Result<(), OpenError> {
+        if !is_link(address) {
+            return Err(OpenError::NotHttps);
+        }
+        self.start(address, on_failure)
+    }
+
+    fn start(&self, address: &str, on_failure: impl FnOnce(String) + Send + 'static) -> Result<(), OpenError> {
         let (program, arguments) = match self.configured() {
             Some((program, arguments)) => (OsStr::new(program), arguments),
             None => (OsStr::new(SYSTEM_OPENER), &[][..]),
@@ -158,6 +173,13 @@ fn is_own_address(address: &str) -> bool {
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-.~?=&%".contains(&byte))
 }
 
+/// `https://HOST…`, in plain characters only.
+fn is_link(address: &str) -> bool {
+    address.len() <= LONGEST
+        && address.strip_prefix("https://").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/?#[]@!&'()*+,;=-._~%".contains(&byte))
+}
+
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
@@ -213,6 +235,19 @@ mod tests {
             assert!(matches!(opener.open(bad, drop), Err(OpenError::NotLoopback)), "{bad:?}");
         }
         assert!(!is_own_address(&format!("http://127.0.0.1:1/{}", "a".repeat(LONGEST))));
+    }
+
+    #[test]
+    fn only_https_links_lead_out() {
+        for good in ["https://it.example.com/daypass?a=b&c=%20#top", "https://xn--bcher-kva.example:8443/"] {
+            assert!(is_link(good), "{good}");
+        }
+        let long = format!("https://a.example/{}", "a".repeat(LONGEST));
+        for bad in
+            ["http://a.example/", "HTTPS://a.example/", "https://", "https://-x/", "https://a b", "https://a/\"", &long]
+        {
+            assert!(matches!(Opener::default().open_link(bad, drop), Err(OpenError::NotHttps)), "{bad:?}");
+        }
     }
 
     fn script(dir: &Path, body: &str) -> Opener {

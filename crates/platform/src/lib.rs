@@ -19,6 +19,7 @@ pub mod paths;
 pub mod peer;
 pub mod process;
 pub mod screen;
+pub mod system_log;
 
 /// The user id this process acts for.
 #[cfg(unix)]

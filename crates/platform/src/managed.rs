@@ -5,6 +5,11 @@
 //! What is refused is named with its reason and never read as policy.
 //! Limit: whoever is root is IT.
 
+#[cfg(any(target_os = "macos", test))]
+mod preferences;
+#[cfg(any(windows, test))]
+mod registry;
+
 use std::path::{Path, PathBuf};
 
 /// Where managed layers lie on Linux.
@@ -13,9 +18,16 @@ pub const SYSTEM_DIR: &str = "/etc/daypass/profile.d";
 /// Where managed layers lie on macOS. Untested.
 #[cfg(target_os = "macos")]
 pub const SYSTEM_DIR: &str = "/Library/Application Support/Daypass/profile.d";
-/// Where managed layers lie on Windows. Untested; nothing is read from it yet.
+/// Where managed layers would lie on Windows, where they come from the policy registry instead. Untested.
 #[cfg(windows)]
 pub const SYSTEM_DIR: &str = "C:\\ProgramData\\Daypass\\profile.d";
+
+/// The policy key of Windows, as people know it.
+pub const POLICY_KEY: &str = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Daypass";
+/// Keys of a profile that are true or false: in the policy key a `REG_DWORD` of 1 or 0.
+pub const SWITCHES: [&str; 2] = ["desktop.autostart", "notifications.enabled"];
+/// The domain of the managed preferences of macOS.
+pub const PREFERENCES: &str = "com.daypass.agent";
 
 /// Most bytes of one layer.
 pub const LAYER_LIMIT: usize = 1024 * 1024;
@@ -43,18 +55,48 @@ pub enum Owner {
 
 /// Reads every `*.toml` and `*.json` of `dir` in the order of their names, hidden files left out.
 ///
-/// A directory that does not exist gives nothing and is no problem. A refused directory gives no file at all.
+/// A directory that does not exist gives nothing and is no problem. A refused directory gives no file at all. On macOS
+/// the managed preferences are one more layer of root's, as JSON (untested).
 #[cfg(unix)]
 pub fn read_managed(dir: &Path, owner: Owner) -> (Vec<ManagedFile>, Vec<ManagedProblem>) {
-    unix::read(dir, owner)
+    #[cfg_attr(not(target_os = "macos"), expect(unused_mut, reason = "only macOS has more to add"))]
+    let (mut files, mut problems) = unix::read(dir, owner);
+    #[cfg(target_os = "macos")]
+    if owner == Owner::Root {
+        preferences::add(&mut files, &mut problems);
+    }
+    (files, problems)
 }
 
-/// Untested on this system: who owns a file cannot be told, so a directory that exists is refused.
+/// The policy registry, as JSON. Untested. Who owns a file cannot be told here, so a directory that exists is refused.
 #[cfg(not(unix))]
-pub fn read_managed(dir: &Path, _: Owner) -> (Vec<ManagedFile>, Vec<ManagedProblem>) {
+pub fn read_managed(dir: &Path, owner: Owner) -> (Vec<ManagedFile>, Vec<ManagedProblem>) {
     let reason = "the owner of files cannot be told on this system".to_owned();
     let problem = dir.exists().then(|| (dir.to_path_buf(), reason));
-    (Vec::new(), problem.into_iter().collect())
+    let (mut files, mut problems) = (Vec::new(), problem.into_iter().collect());
+    #[cfg(windows)]
+    if owner == Owner::Root {
+        registry::add(&mut files, &mut problems);
+    }
+    (files, problems)
+}
+
+/// Reads one file a managed layer names, under the same checks as the layer itself.
+///
+/// # Errors
+/// Why it does not count, in words.
+#[cfg(unix)]
+pub fn read_trusted(path: &Path, owner: Owner) -> Result<Vec<u8>, String> {
+    unix::read_trusted(path, owner)
+}
+
+/// Untested on this system: who owns a file cannot be told, so none counts.
+///
+/// # Errors
+/// Always.
+#[cfg(not(unix))]
+pub fn read_trusted(_: &Path, _: Owner) -> Result<Vec<u8>, String> {
+    Err("the owner of files cannot be told on this system".to_owned())
 }
 
 /// Whether the user can change what lies at `path`: the file itself, or by replacing it or a directory above it.
@@ -71,6 +113,20 @@ pub fn user_can_write(path: &Path) -> bool {
 #[cfg(not(unix))]
 pub fn user_can_write(_: &Path) -> bool {
     true
+}
+
+/// Whether root alone can change what lies at `path`: the file and every directory above it belong to root, and neither
+/// group nor others may write to them, a sticky bit or not. Stricter than "not the user": no third account counts either.
+/// A path that cannot be looked at does not.
+#[cfg(unix)]
+pub fn only_root_can_write(path: &Path) -> bool {
+    unix::only_root_can_write(path)
+}
+
+/// Untested on this system: it cannot be told, so nothing counts.
+#[cfg(not(unix))]
+pub fn only_root_can_write(_: &Path) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -129,7 +185,7 @@ mod unix {
     }
 
     /// Opens the directory; for root's place step by step, so that no step can be a link or changeable by others.
-    fn open_dir(dir: &Path, owner: Owner) -> Result<Option<File>, String> {
+    pub(super) fn open_dir(dir: &Path, owner: Owner) -> Result<Option<File>, String> {
         const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
         let step = |at: &dyn AsFd, name: &Path| match rustix::fs::openat(at.as_fd(), name, FLAGS, Mode::empty()) {
             Ok(fd) => {
@@ -162,7 +218,17 @@ mod unix {
         Ok(here)
     }
 
-    fn read_file(directory: &File, name: &OsStr, owner: Owner) -> Result<Vec<u8>, String> {
+    pub(super) fn read_trusted(path: &Path, owner: Owner) -> Result<Vec<u8>, String> {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err("it is no file".to_owned());
+        };
+        match open_dir(dir, owner)? {
+            Some(directory) => read_file(&directory, name, owner),
+            None => Err("there is no such directory".to_owned()),
+        }
+    }
+
+    pub(super) fn read_file(directory: &File, name: &OsStr, owner: Owner) -> Result<Vec<u8>, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
@@ -205,6 +271,13 @@ mod unix {
             let kept = above >= 2 && is_kept_by_sticky(step, steps[above - 1]);
             !kept && one_can_be_written(step)
         })
+    }
+
+    pub(super) fn only_root_can_write(path: &Path) -> bool {
+        let is_roots = |step: &Path| {
+            std::fs::symlink_metadata(step).is_ok_and(|facts| facts.uid() == 0 && facts.mode() & 0o022 == 0)
+        };
+        std::fs::canonicalize(path).is_ok_and(|real| real.ancestors().all(is_roots))
     }
 
     /// Whether a directory anybody may write to still keeps this entry of it: sticky, and neither is the user's.
@@ -300,6 +373,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_a_layer_names_is_checked_as_the_layer_is() {
+        let room = tempfile::tempdir().unwrap();
+        let owner = Owner::RootOrUid(own_uid());
+        let path = put(room.path(), "ca.pem", 0o644, b"x");
+        assert_eq!(read_trusted(&path, owner).unwrap(), b"x");
+        assert!(read_trusted(&path, Owner::Root).is_err(), "the way to it is writable to all");
+        symlink(&path, room.path().join("link.pem")).unwrap();
+        put(room.path(), "open.pem", 0o646, b"x");
+        for (name, why) in [
+            ("link.pem", "symbolic link"),
+            ("open.pem", "may write"),
+            ("none.pem", "No such file"),
+            ("no/x.pem", "no such directory"),
+        ] {
+            let reason = read_trusted(&room.path().join(name), owner).unwrap_err();
+            assert!(reason.contains(why), "{reason}");
+        }
+        assert!(read_trusted(Path::new("ca.pem"), owner).is_err() && read_trusted(Path::new("/"), owner).is_err());
+    }
+
+    #[test]
     fn a_file_of_another_user_is_never_policy() {
         if own_uid() != 0 {
             println!("SKIPPED a_file_of_another_user_is_never_policy: needs root to give a file away");
@@ -311,6 +405,34 @@ mod tests {
         let (files, problems) = read_managed(room.path(), Owner::RootOrUid(0));
         assert!(files.is_empty());
         assert!(problems[0].1.contains("12345"), "{problems:?}");
+    }
+
+    #[test]
+    fn root_alone_means_no_third_account_either() {
+        assert!(only_root_can_write(Path::new("/usr/bin/env")));
+        assert!(!only_root_can_write(Path::new("/usr/bin/no-such-program-here")));
+        let room = tempfile::tempdir().unwrap();
+        let path = put(room.path(), "tool", 0o755, b"x");
+        assert!(!only_root_can_write(&path), "on its way all may write, sticky or not");
+        if own_uid() != 0 {
+            println!("SKIPPED the rest of root_alone_means_no_third_account_either: needs root to give a file away");
+            return;
+        }
+        // A folder on a way that is root's, where the system has one.
+        let Ok(room) = tempfile::Builder::new().prefix("daypass-").tempdir_in("/usr/lib") else { return };
+        set_permissions(room.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = put(room.path(), "tool", 0o755, b"x");
+        assert!(only_root_can_write(&path));
+        std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        assert!(!only_root_can_write(&path), "a third account owns it");
+        std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        set_permissions(&path, Permissions::from_mode(0o775)).unwrap();
+        assert!(!only_root_can_write(&path), "a group may write to it");
+        set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(room.path(), Some(12345), None).unwrap();
+        assert!(!only_root_can_write(&path), "a third account owns its directory");
+        std::os::unix::fs::chown(room.path(), Some(0), None).unwrap();
+        assert!(only_root_can_write(&path));
     }
 
     #[test]

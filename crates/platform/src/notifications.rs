@@ -1,62 +1,52 @@
 //! Desktop notifications, raised by the agent so that they work without a tray.
 //!
-//! Invariant: a notification never decides anything; it carries no action, and its text is plain (no markup).
+//! Invariant: a notification decides nothing. Its one action, or a click on it, says "show me", once for each cause, and
+//! only when the service that took it says so. Text is shown as text: where the service reads markup, it is escaped.
+//! Where there is no service, or one that hangs, nothing waits for it: no thread, and at most one call under way.
 //! Limit: whether anybody saw it is unknown, and any process of the user may imitate one.
 
-use std::{
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+#[cfg(target_os = "linux")]
+#[path = "notifications/bus.rs"]
+mod service;
+#[cfg(not(target_os = "linux"))]
+#[path = "notifications/elsewhere.rs"]
+mod service;
 
-/// How long a notification may take to be accepted.
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// How long the service may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Most notifications under way at once; a hanging desktop bus holds no more threads than this.
-const MOST_UNDER_WAY: usize = 4;
 /// Longest text shown, in characters.
 const LONGEST: usize = 400;
 
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-
-/// Why no notification was shown.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotifyError {
-    /// The desktop's notification service did not answer in time.
-    #[error("the desktop's notification service did not answer in time")]
-    TimedOut,
-    /// There is none, or it refused.
-    #[error("no notification was shown: {0}")]
-    Refused(String),
+/// Something a person should know, for as long as it is so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Why: one notification for each, until it was over and comes again.
+    pub cause: String,
+    /// A few words, plain text.
+    pub title: String,
+    /// A sentence or two, plain text, without secrets.
+    pub body: String,
+    /// What is on the button that says "show me", where the service has buttons.
+    pub action: String,
 }
 
-/// Shows a notification and waits at most three seconds for the desktop to take it.
-pub fn notify(title: &str, body: &str) -> Result<(), NotifyError> {
-    if UNDER_WAY.fetch_add(1, Ordering::AcqRel) >= MOST_UNDER_WAY {
-        UNDER_WAY.fetch_sub(1, Ordering::AcqRel);
-        return Err(NotifyError::TimedOut);
-    }
-    let (title, body) = (plain(title), escaped(&plain(body)));
-    let (answer, answered) = mpsc::sync_channel(1);
-    let spawned = thread::Builder::new().name("notification".to_owned()).spawn(move || {
-        let shown = notify_rust::Notification::new().appname("Daypass").summary(&title).body(&body).show();
-        let _ = answer.send(shown.map(drop).map_err(|error| NotifyError::Refused(plain(&error.to_string()))));
-        UNDER_WAY.fetch_sub(1, Ordering::AcqRel);
-    });
-    if let Err(error) = spawned {
-        UNDER_WAY.fetch_sub(1, Ordering::AcqRel);
-        return Err(NotifyError::Refused(error.to_string()));
-    }
-    answered.recv_timeout(PATIENCE).unwrap_or(Err(NotifyError::TimedOut))
+/// Keeps what is shown as it is wanted: each new cause is shown once, one that is no more is withdrawn. Calls `acted` with
+/// the cause of a notification the person wants to see more of. Returns when nobody wants anything any more; to be spawned
+/// on a tokio runtime with input, output and time.
+pub async fn serve(wanted: watch::Receiver<Arc<[Notification]>>, acted: impl Fn(&str) + Send + Sync) {
+    service::serve(wanted, acted).await;
 }
 
+/// Text fit for a notification: one line of at most [`LONGEST`] characters, no control characters.
 fn plain(text: &str) -> String {
     text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The body of a notification may be read as markup by the desktop.
+/// Text for a service that reads markup (Desktop Notifications Specification 1.2, "Markup").
+#[cfg(any(target_os = "linux", test))]
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

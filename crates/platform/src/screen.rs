@@ -2,13 +2,16 @@
 //!
 //! Invariant: "unknown" is never told as "unlocked"; the caller decides what unknown means (the contract: it counts as
 //! unlocked and `status` says so). Locked is told when any source says so, unlocked when one speaks and none says locked.
-//! A bus that is absent, slow or hanging makes a source silent, never the caller wait.
+//! A bus that is absent, slow or hanging makes a source silent, never the caller wait; a lock that was told outlasts that
+//! silence until the same source says otherwise or is really gone (`screen/hold.rs` says what that is).
 //! Limit: a source says what the desktop told it. A desktop that tells neither logind nor a screen-saver interface when it
 //! locks is not known to be locked, and a process of the same user can own a screen-saver name nobody else owns. What
 //! happened while no bus could be reached is not learned later.
 
 #[cfg(all(target_os = "linux", feature = "screen"))]
 mod bus;
+#[cfg(all(target_os = "linux", feature = "screen"))]
+mod hold;
 #[cfg(all(target_os = "linux", feature = "screen"))]
 mod logind;
 #[cfg(all(target_os = "linux", feature = "screen"))]
@@ -80,12 +83,13 @@ impl<T: Fn(LockState)> Board<T> {
 }
 
 /// Calls `tell` with every change of the state, which is [`LockState::Unknown`] at first. Never returns; to be spawned on
-/// a tokio runtime with input, output and time. It starts no thread and asks the buses only when they signal something.
+/// a tokio runtime with input, output and time. It starts no thread; the buses are
+/// asked when they signal something, and again while somebody does not answer.
 #[cfg(all(target_os = "linux", feature = "screen"))]
 pub async fn watch(tell: impl Fn(LockState) + Send + Sync) {
     let board = Board::new(tell);
     let mut logind = logind::Logind::default();
-    let mut savers = savers::Savers;
+    let mut savers = savers::Savers::default();
     tokio::join!(
         bus::attend(&mut logind, |word| board.say(Place::Logind, word)),
         bus::attend(&mut savers, |word| board.say(Place::Savers, word)),

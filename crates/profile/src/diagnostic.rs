@@ -50,8 +50,15 @@ fn place(f: &mut impl fmt::Write, file: &str, line: Option<u32>) -> fmt::Result 
 pub(crate) fn join(path: &str, step: &str) -> String {
     let plain =
         !step.is_empty() && step.len() <= 64 && step.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let step = if plain { step.to_owned() } else { quote(step) };
-    if path.is_empty() { step } else { format!("{path}.{step}") }
+    let quoted = if plain { String::new() } else { quote(step) };
+    let step = if plain { step } else { &quoted };
+    let mut joined = String::with_capacity(path.len() + 1 + step.len());
+    joined.push_str(path);
+    if !path.is_empty() {
+        joined.push('.');
+    }
+    joined.push_str(step);
+    joined
 }
 
 /// A piece of the file as it may be shown: escaped, quoted, at most 64 characters of it.

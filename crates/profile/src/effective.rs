@@ -3,8 +3,10 @@
 //! Invariant: an account or resource is complete and consistent, or it is void as a whole and said so; what depends on a
 //! void one is void too.
 
+mod machine;
+
 use crate::{
-    Diagnostic, Effective, Origin, Severity, Source, Value,
+    Diagnostic, Effective, Origin, Severity, Source, Value, ceilings,
     diagnostic::join,
     merge::{Layer, Pick, Slots},
     read::{self, AccountKeys, ConsentKeys, Gathered},
@@ -12,7 +14,7 @@ use crate::{
 };
 use broker::{Account, Consent, LockRule, Offline, RedirectUri, Rules, ScopeSet, Span, TerminalRule};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is found out on the way.
 pub(crate) struct Notes {
@@ -36,7 +38,7 @@ impl Notes {
     }
 
     pub(crate) fn leaf(&mut self, key: String, json: serde_json::Value, origin: Origin) {
-        self.values.insert(key, Value { json, origin });
+        self.values.insert(key, Value { json, origin, secret: None });
     }
 
     /// An account or resource counts for nothing.
@@ -94,6 +96,25 @@ pub(crate) fn table_is_void(own: &Slots<()>, all: &Slots<()>, described: bool) -
     [own, all].into_iter().any(|t| void(t, Layer::Mandatory) || (void(t, Layer::Recommended) && !described))
 }
 
+/// The entries beyond a built-in ceiling: IT's count first, and within that the order of the names.
+pub(crate) fn surplus<K>(
+    entries: &BTreeMap<String, K>,
+    most: usize,
+    table: impl Fn(&K) -> &Slots<()>,
+) -> BTreeSet<&str> {
+    if entries.len() <= most {
+        return BTreeSet::new();
+    }
+    let managed = |keys: &K| !matches!(table(keys).managed(), Pick::Unsaid);
+    let (it, own): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, keys)| managed(keys));
+    it.into_iter().chain(own).skip(most).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Why such an entry is void.
+pub(crate) fn surplus_of(most: usize) -> Void {
+    Void::error(format!("at most {most} count, in the order of their names"))
+}
+
 pub(crate) fn resolve(sources: &[Source], agent_version: &str, alone: bool) -> Effective {
     let mut notes = Notes { diagnostics: Vec::new(), values: BTreeMap::new(), void: BTreeMap::new(), alone };
     let gathered = read::gather(sources, agent_version, &mut notes.diagnostics);
@@ -109,6 +130,7 @@ pub(crate) fn resolve(sources: &[Source], agent_version: &str, alone: bool) -> E
     } else {
         notes.leaf("broker.port".into(), json!(rules.broker.port), Origin::built_in());
     }
+    machine::machine(&gathered, &mut rules, &mut notes);
     accounts(&gathered, &mut rules, &mut notes);
     resource::resources(&gathered, &mut rules, &mut notes);
     Effective { rules, diagnostics: notes.diagnostics, values: notes.values, void: notes.void }
@@ -167,11 +189,14 @@ fn consent(keys: &ConsentKeys, notes: &mut Notes) -> Consent {
 }
 
 fn accounts(gathered: &Gathered, rules: &mut Rules, notes: &mut Notes) {
-    for (name, keys) in &gathered.accounts {
-        let path = join("accounts", name);
-        let Ok(name) = name.parse::<broker::AccountName>() else { continue };
+    let surplus = surplus(&gathered.accounts, ceilings::ACCOUNTS, |keys| &keys.table);
+    for (keys_name, keys) in &gathered.accounts {
+        let path = join("accounts", keys_name);
+        let Ok(name) = keys_name.parse::<broker::AccountName>() else { continue };
         let described = keys.issuer.mandatory.is_some() && keys.client_id.mandatory.is_some();
-        let built = if table_is_void(&keys.table, &gathered.accounts_table, described) {
+        let built = if surplus.contains(keys_name.as_str()) {
+            Err(surplus_of(ceilings::ACCOUNTS))
+        } else if table_is_void(&keys.table, &gathered.accounts_table, described) {
             Err(Void::error("a managed file spoils it"))
         } else {
             account(name, &path, keys, rules.broker.port, notes)
@@ -180,6 +205,9 @@ fn accounts(gathered: &Gathered, rules: &mut Rules, notes: &mut Notes) {
             Ok((account, leaves)) => {
                 for (key, json, origin) in leaves {
                     notes.leaf(join(&path, key), json, origin);
+                }
+                if let Some(value) = notes.values.get_mut(&join(&path, "client_secret")) {
+                    value.secret.clone_from(&account.client_secret);
                 }
                 for (claim, value) in &account.required_claims {
                     let slots = keys.claims.get(claim);
@@ -257,9 +285,11 @@ fn account(
         }
         Pick::Void(_) | Pick::Unsaid => None,
     };
+    let title = title(&keys.title, &mut leaves, "title");
     let authorization_parameters = parameters(keys);
     let account = Account {
         name,
+        title,
         issuer,
         client_id,
         client_secret,
@@ -270,6 +300,13 @@ fn account(
         required_claims,
     };
     Ok((account, leaves))
+}
+
+/// A text for people: the highest word, none where that is void.
+pub(crate) fn title(slots: &Slots<String>, leaves: &mut Leaves, key: &'static str) -> Option<String> {
+    let Pick::Said(text, origin) = slots.highest() else { return None };
+    leaves.push((key, json!(text), origin));
+    Some(text)
 }
 
 pub(crate) fn scope_list(scopes: &ScopeSet) -> serde_json::Value {

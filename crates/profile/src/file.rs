@@ -4,7 +4,14 @@
 //! refused with a text that says what it is instead. It knows TOML and JSON, and nothing about what the keys mean.
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use std::{cell::Cell, collections::BTreeMap, fmt, io};
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+};
 use toml::de::{DeTable, DeValue};
 use toml_parser::lexer::TokenKind;
 
@@ -17,31 +24,89 @@ const MOST_DEPTH: usize = 12;
 
 /// One value and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
+pub(crate) struct Node<'a> {
     /// Line, from 1.
     pub(crate) line: Option<u32>,
     /// What it is.
-    pub(crate) value: Tree,
+    pub(crate) value: Tree<'a>,
 }
 
-/// Keys and values of one table.
-pub(crate) type Table = BTreeMap<String, Node>;
+/// Keys and values of one table, in the order of the keys. Most tables hold one key or two, and there are thousands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+impl<'a> Table<'a> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node<'a>> {
+        let at = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, node)| node)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Node<'a>)> {
+        self.0.iter().map(|(key, node)| (key, node))
+    }
+}
+
+impl<'a> IntoIterator for Table<'a> {
+    type Item = (Cow<'a, str>, Node<'a>);
+    type IntoIter = std::vec::IntoIter<(Cow<'a, str>, Node<'a>)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Node<'a>)> for Table<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Node<'a>)>>(entries: I) -> Self {
+        let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = entries.into_iter().collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self(entries)
+    }
+}
 
 /// A value of either format.
 #[derive(Debug, Clone)]
-pub(crate) enum Tree {
-    Text(String),
+pub(crate) enum Tree<'a> {
+    Text(Cow<'a, str>),
     Integer(i64),
     Boolean(bool),
-    List(Vec<Node>),
-    Table(Table),
+    List(Vec<Node<'a>>),
+    Table(Table<'a>),
     /// A kind of value no key takes: its name, for messages.
     Other(&'static str),
     /// Stands in for a key whose name was misspelt: never well typed, and already reported.
     Misspelt,
 }
 
-impl Tree {
+impl Hash for Tree<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Text(text) => text.hash(state),
+            Self::Integer(number) => number.hash(state),
+            Self::Boolean(truth) => truth.hash(state),
+            Self::List(nodes) => nodes.iter().for_each(|node| node.value.hash(state)),
+            Self::Table(table) => table.iter().for_each(|(key, node)| {
+                key.hash(state);
+                node.value.hash(state);
+            }),
+            Self::Other(kind) => kind.hash(state),
+            Self::Misspelt => {}
+        }
+    }
+}
+
+impl Tree<'_> {
+    /// Tells it from other values, wherever they stand; for comparisons within one reading.
+    pub(crate) fn hashed(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// What kind of value it is, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -62,20 +127,32 @@ pub(crate) struct Unreadable {
     pub(crate) line: Option<u32>,
     pub(crate) text: String,
     pub(crate) hint: Option<String>,
+    /// The key that refuses this agent, where it is not the file that is broken.
+    pub(crate) key: Option<&'static str>,
 }
 
 impl Unreadable {
     pub(crate) fn new(line: Option<u32>, text: impl Into<String>, hint: &str) -> Self {
-        Self { line, text: text.into(), hint: (!hint.is_empty()).then(|| hint.to_owned()) }
+        Self { line, text: text.into(), hint: (!hint.is_empty()).then(|| hint.to_owned()), key: None }
+    }
+
+    /// Says that `key` refuses this agent.
+    pub(crate) fn by(mut self, key: &'static str) -> Self {
+        self.key = Some(key);
+        self
     }
 }
 
-/// Reads a file; its format goes by the ending of its name.
-pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Table, Unreadable> {
+/// Reads a file; its format goes by the ending of its name. What comes out of macOS's managed preferences or the policy
+/// registry of Windows is JSON under the name of its place.
+pub(crate) fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<Table<'a>, Unreadable> {
+    if name.starts_with("HKEY_LOCAL_MACHINE\\") {
+        return json_table(as_text(bytes, Some('<'), None)?);
+    }
     let ending = name.rsplit(['/', '\\']).next().and_then(|n| n.rsplit_once('.')).map(|(_, e)| e.to_ascii_lowercase());
     match ending.as_deref() {
         Some("toml") => toml_table(as_text(bytes, Some('<'), Some('{'))?),
-        Some("json") => json_table(as_text(bytes, Some('<'), None)?),
+        Some("json" | "plist") => json_table(as_text(bytes, Some('<'), None)?),
         _ => Err(Unreadable::new(None, "is neither .toml nor .json", "name the file NAME.toml or NAME.json")),
     }
 }
@@ -92,7 +169,8 @@ fn as_text(bytes: &[u8], html: Option<char>, json: Option<char>) -> Result<&str,
         return Err(Unreadable::new(Some(1), "is UTF-16 text", "save it as UTF-8"));
     }
     let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
-    if let Some(at) = bytes.iter().position(|b| *b == 0) {
+    if bytes.contains(&0) {
+        let at = bytes.iter().position(|b| *b == 0).unwrap_or_default();
         return Err(Unreadable::new(Some(line_at(bytes, at)), "is binary or UTF-16, not text", "save it as UTF-8"));
     }
     let text = str::from_utf8(bytes).map_err(|error| {
@@ -120,19 +198,23 @@ fn line_at(bytes: &[u8], offset: usize) -> u32 {
     u32::try_from(newlines).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-fn toml_table(text: &str) -> Result<Table, Unreadable> {
+fn toml_table(text: &str) -> Result<Table<'_>, Unreadable> {
     refuse_deep_keys(text)?;
     let document = DeTable::parse(text).map_err(|error| {
         let line = error.span().map(|span| line_at(text.as_bytes(), span.start));
         Unreadable::new(line, format!("is not TOML: {}", lower(error.message())), "")
     })?;
     let lines = Lines::of(text);
-    Ok(toml_entries(document.get_ref(), &lines, 0))
+    Ok(toml_entries(document.into_inner(), &lines, 0))
 }
 
 /// The parser limits nested values and dotted keys to 80 steps each, but not their product: a tower of 6,400 tables is
 /// more than a small thread's stack can take down again.
 fn refuse_deep_keys(text: &str) -> Result<(), Unreadable> {
+    // A key stands on one line: where no line has so many dots, there is nothing to look at.
+    if text.lines().all(|line| line.bytes().filter(|byte| *byte == b'.').count() <= MOST_DOTS) {
+        return Ok(());
+    }
     let mut dots = 0;
     for token in toml_parser::Source::new(text).lex() {
         match token.kind() {
@@ -154,44 +236,55 @@ fn refuse_deep_keys(text: &str) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// Offsets of the line starts, so that a span's line is a search and not a scan.
-struct Lines(Vec<usize>);
+/// Offsets of the line feeds, so that a span's line is a search and not a scan, and where the last one asked for lies:
+/// the values of a long list stand on one line.
+struct Lines {
+    feeds: Vec<usize>,
+    last: Cell<(usize, usize, usize)>,
+}
 
 impl Lines {
     fn of(text: &str) -> Self {
-        Self(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect())
+        let feeds = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { feeds, last: Cell::new((1, 0, 0)) }
     }
 
     fn line(&self, offset: usize) -> Option<u32> {
-        u32::try_from(self.0.partition_point(|newline| *newline < offset) + 1).ok()
+        let (begins, ends, before) = self.last.get();
+        if (begins..=ends).contains(&offset) {
+            return u32::try_from(before + 1).ok();
+        }
+        let before = self.feeds.partition_point(|feed| *feed < offset);
+        let begins = before.checked_sub(1).and_then(|feed| self.feeds.get(feed)).map_or(0, |feed| feed + 1);
+        let ends = self.feeds.get(before).copied().unwrap_or(usize::MAX);
+        self.last.set((begins, ends, before));
+        u32::try_from(before + 1).ok()
     }
 }
 
-fn toml_entries(table: &DeTable<'_>, lines: &Lines, depth: usize) -> Table {
-    table
-        .iter()
-        .map(|(key, value)| {
-            let line = lines.line(key.span().start);
-            (key.get_ref().to_string(), Node { line, value: toml_value(value.get_ref(), lines, depth + 1) })
-        })
-        .collect()
+fn toml_entries<'a>(table: DeTable<'a>, lines: &Lines, depth: usize) -> Table<'a> {
+    let entry = |(key, value): (toml::Spanned<Cow<'a, str>>, toml::Spanned<DeValue<'a>>)| {
+        let line = lines.line(key.span().start);
+        (key.into_inner(), Node { line, value: toml_value(value.into_inner(), lines, depth + 1) })
+    };
+    table.into_iter().map(entry).collect()
 }
 
-fn toml_value(value: &DeValue<'_>, lines: &Lines, depth: usize) -> Tree {
+fn toml_value<'a>(value: DeValue<'a>, lines: &Lines, depth: usize) -> Tree<'a> {
     match value {
-        DeValue::String(text) => Tree::Text(text.to_string()),
+        DeValue::String(text) => Tree::Text(text),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or(Tree::Other("a number out of range"), Tree::Integer),
         DeValue::Float(_) => Tree::Other("a fraction"),
-        DeValue::Boolean(value) => Tree::Boolean(*value),
+        DeValue::Boolean(value) => Tree::Boolean(value),
         DeValue::Datetime(_) => Tree::Other("a date"),
         DeValue::Array(_) | DeValue::Table(_) if depth > MOST_DEPTH => Tree::Other("nested too deeply"),
         DeValue::Array(items) => Tree::List(
             items
-                .iter()
+                .into_iter()
                 .map(|item| Node {
                     line: lines.line(item.span().start),
-                    value: toml_value(item.get_ref(), lines, depth + 1),
+                    value: toml_value(item.into_inner(), lines, depth + 1),
                 })
                 .collect(),
         ),
@@ -199,7 +292,7 @@ fn toml_value(value: &DeValue<'_>, lines: &Lines, depth: usize) -> Tree {
     }
 }
 
-fn json_table(text: &str) -> Result<Table, Unreadable> {
+fn json_table(text: &str) -> Result<Table<'static>, Unreadable> {
     let newlines = Cell::new(0);
     let mut reader = serde_json::Deserializer::from_reader(Counting { rest: text.as_bytes(), newlines: &newlines });
     let read = JsonSeed { newlines: &newlines, depth: 0 }.deserialize(&mut reader).and_then(|node| {
@@ -249,46 +342,46 @@ impl JsonSeed<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for JsonSeed<'_> {
-    type Value = Node;
+    type Value = Node<'static>;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Node<'static>, D::Error> {
         let line = self.newlines.get().checked_add(1);
         Ok(Node { line, value: deserializer.deserialize_any(self)? })
     }
 }
 
 impl<'de> Visitor<'de> for JsonSeed<'_> {
-    type Value = Tree;
+    type Value = Tree<'static>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Tree<'static>, E> {
         Ok(Tree::Boolean(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Tree<'static>, E> {
         Ok(Tree::Integer(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Tree<'static>, E> {
         Ok(i64::try_from(value).map_or(Tree::Other("a number out of range"), Tree::Integer))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Tree<'static>, E> {
         Ok(Tree::Other("a fraction"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<Tree<'static>, E> {
+        Ok(Tree::Text(value.to_owned().into()))
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
+    fn visit_unit<E>(self) -> Result<Tree<'static>, E> {
         Ok(Tree::Other("null"))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree<'static>, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(self.deeper())? {
             list.push(item);
@@ -296,15 +389,19 @@ impl<'de> Visitor<'de> for JsonSeed<'_> {
         Ok(if self.depth > MOST_DEPTH { Tree::Other("nested too deeply") } else { Tree::List(list) })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
-        let mut table = Table::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree<'static>, A::Error> {
+        let mut table: BTreeMap<String, Node<'static>> = BTreeMap::new();
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(self.deeper())?;
             if table.insert(key, value).is_some() {
                 return Err(de::Error::custom("a key is there twice"));
             }
         }
-        Ok(if self.depth > MOST_DEPTH { Tree::Other("nested too deeply") } else { Tree::Table(table) })
+        Ok(if self.depth > MOST_DEPTH {
+            Tree::Other("nested too deeply")
+        } else {
+            Tree::Table(table.into_iter().map(|(key, node)| (Cow::Owned(key), node)).collect())
+        })
     }
 }
 
@@ -367,10 +464,13 @@ mod tests {
         let toml = parse("A.TOML", b"\xef\xbb\xbfversion = 1\n[a.b]\n\nc = [\n 1,\n 2]\n").expect("reads");
         let json = parse("a.json", b"{\"version\": 1,\n\"a\": {\"b\":\n\n{\"c\": [\n 1,\n 2]}}}").expect("reads");
         for table in [toml, json] {
-            let Tree::Table(a) = &table["a"].value else { panic!("a table") };
-            let Tree::Table(b) = &a["b"].value else { panic!("a table") };
-            let Tree::List(c) = &b["c"].value else { panic!("a list") };
-            assert_eq!((table["version"].line, b["c"].line), (Some(1), Some(4)));
+            fn at<'a>(table: &Table<'a>, key: &str) -> Node<'a> {
+                table.get(key).expect("there").clone()
+            }
+            let Tree::Table(a) = &at(&table, "a").value else { panic!("a table") };
+            let Tree::Table(b) = &at(a, "b").value else { panic!("a table") };
+            let Tree::List(c) = &at(b, "c").value else { panic!("a list") };
+            assert_eq!((at(&table, "version").line, at(b, "c").line), (Some(1), Some(4)));
             assert_eq!((c[0].line, c[1].line), (Some(5), Some(6)));
         }
     }

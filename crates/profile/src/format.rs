@@ -37,6 +37,17 @@ pub struct File {
     pub browser: Option<Browser>,
     /// The loopback broker.
     pub broker: Option<Broker>,
+    /// How authorization servers are reached.
+    pub network: Option<Network>,
+    /// The audit log.
+    pub audit: Option<Audit>,
+    /// Notifications of the desktop.
+    pub notifications: Option<Notifications>,
+    /// The desktop shell.
+    pub desktop: Option<Desktop>,
+    /// Links shown to people: label and https:// address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
 }
 
 impl Default for File {
@@ -52,6 +63,11 @@ impl Default for File {
             consent: None,
             browser: None,
             broker: None,
+            network: None,
+            audit: None,
+            notifications: None,
+            desktop: None,
+            links: BTreeMap::new(),
         }
     }
 }
@@ -70,6 +86,8 @@ impl File {
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
+    /// What people call it; shown beside its name.
+    pub title: Option<String>,
     /// The issuer identifier, https://…, exactly as its discovery document says it. The issuer of a single tenant; a
     /// multi-tenant one ("common") is refused.
     pub issuer: Option<String>,
@@ -99,6 +117,10 @@ pub struct Account {
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
+    /// What people call it; shown beside its name.
+    pub title: Option<String>,
+    /// What it is for, in a sentence for people.
+    pub description: Option<String>,
     /// Name of the account it draws on.
     pub account: Option<String>,
     /// Which token is handed out.
@@ -114,7 +136,7 @@ pub struct Resource {
     pub scopes: Option<Vec<String>>,
     /// The ceiling of what programs may ask for. Without it the ceiling is what scopes says.
     pub allowed_scopes: Option<Vec<String>>,
-    /// How long a minted token lives: 60s to 1h.
+    /// How long a minted token lives: 1m to 1h.
     #[schemars(extend("default" = "5m", "pattern" = "^[0-9]{1,10}[smhd]$"))]
     pub lifetime: Option<String>,
     /// Whether people are asked before a program gets a token.
@@ -183,6 +205,59 @@ pub struct Broker {
     pub port: Option<u16>,
 }
 
+/// How authorization servers are reached. Loopback never goes through a proxy.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Which proxy is used: "system" (what the system, or the agent's environment, says), "none", or http://host:port,
+    /// without user and password.
+    #[schemars(extend("default" = "system", "pattern" = "^(system|none|http://[^/@]+:[0-9]{1,5}/?)$"))]
+    pub proxy: Option<String>,
+    /// Hosts reached directly: a host, a .suffix of hosts, or a network such as 10.0.0.0/8.
+    #[schemars(extend("default" = []))]
+    pub no_proxy: Option<Vec<String>>,
+    /// More certification authorities than the system's: each a certificate as PEM text, or the absolute path of a PEM
+    /// file that root alone can write.
+    #[schemars(extend("default" = []))]
+    pub ca: Option<Vec<String>>,
+}
+
+/// The audit log.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long lines are kept: 30d to 3650d. A value that cannot be read keeps them for 3650d.
+    #[schemars(extend("default" = "400d", "pattern" = "^[0-9]{1,10}[smhd]$"))]
+    pub retention: Option<String>,
+    /// Where each line is copied to as well.
+    #[schemars(extend("default" = []))]
+    pub export: Option<Vec<AuditExport>>,
+}
+
+/// Notifications of the desktop.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notifications {
+    /// Whether there are any.
+    #[schemars(extend("default" = true))]
+    pub enabled: Option<bool>,
+    /// How long before a sign-in ends one says so: 1m to 1d.
+    #[schemars(extend("default" = "30m", "pattern" = "^[0-9]{1,10}[smhd]$"))]
+    pub expiry_ahead: Option<String>,
+}
+
+/// The desktop shell.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Desktop {
+    /// Whether it starts with the desktop session.
+    #[schemars(extend("default" = true))]
+    pub autostart: Option<bool>,
+    /// Whether it opens a sign-in by itself when it starts.
+    #[schemars(extend("default" = "first"))]
+    pub sign_in_at_start: Option<SignInAtStart>,
+}
+
 /// One text or a list of texts.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -207,7 +282,7 @@ pub enum Peers {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
     };
@@ -304,5 +379,25 @@ words! {
         Macos,
         /// Windows.
         Windows,
+    }
+}
+words! {
+    /// Where audit lines are copied to.
+    AuditExport {
+        /// The systemd journal.
+        Journald,
+        /// The system log.
+        Syslog,
+    }
+}
+words! {
+    /// Whether a sign-in is opened at start.
+    SignInAtStart {
+        /// When an account was never signed in here.
+        First,
+        /// Whenever an account needs it.
+        Always,
+        /// Never.
+        Never,
     }
 }

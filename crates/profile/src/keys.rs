@@ -3,8 +3,10 @@
 //! Invariant: every key of the format is one row here and one field in [`crate::format`]; a test holds the two against
 //! each other. Types, defaults and texts come from the format's schema, so there is one place for each fact.
 
+use crate::ceilings::{self as built_in, Ceiling, Spans};
 use Counts::{Everywhere, ManagedOnly, UserTightens};
 use serde_json::Value;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// Which layers a key counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,53 +28,85 @@ impl Counts {
             Self::ManagedOnly => "managed layers only",
         }
     }
+
+    /// The rule as a word, as the schema's `x-daypass-counts` has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Everywhere => "everywhere",
+            Self::UserTightens => "user-tightens",
+            Self::ManagedOnly => "managed-only",
+        }
+    }
 }
 
 /// One row: a key pattern (`*` stands for a name) and who may set it.
 pub(crate) struct Row {
     pub(crate) pattern: &'static str,
-    counts: Counts,
+    pub(crate) counts: Counts,
     required: bool,
+    ceiling: Option<Ceiling>,
 }
 
 const fn row(pattern: &'static str, counts: Counts) -> Row {
-    Row { pattern, counts, required: false }
+    Row { pattern, counts, required: false, ceiling: None }
 }
 
 const fn required(pattern: &'static str) -> Row {
-    Row { pattern, counts: Everywhere, required: true }
+    Row { pattern, counts: Everywhere, required: true, ceiling: None }
+}
+
+impl Row {
+    const fn within(self, (least, most): Spans) -> Self {
+        Self { ceiling: Some(Ceiling::Span(least, most)), ..self }
+    }
+
+    const fn entries(self, most: usize) -> Self {
+        Self { ceiling: Some(Ceiling::Count(most)), ..self }
+    }
+
+    const fn characters(self, most: usize) -> Self {
+        Self { ceiling: Some(Ceiling::Length(most)), ..self }
+    }
+}
+
+/// Which layers a key counts in, by its pattern.
+pub(crate) fn counts(pattern: &str) -> Counts {
+    KEYS.iter().find(|row| row.pattern == pattern).map_or(ManagedOnly, |row| row.counts)
 }
 
 pub(crate) const KEYS: &[Row] = &[
     required("version"),
     row("level", ManagedOnly),
-    row("name", Everywhere),
-    row("support_url", Everywhere),
+    row("name", Everywhere).characters(built_in::LABEL),
+    row("support_url", Everywhere).characters(built_in::ADDRESS),
     row("requires", Everywhere),
-    row("accounts", Everywhere),
+    row("accounts", Everywhere).entries(built_in::ACCOUNTS),
     row("accounts.*", Everywhere),
+    row("accounts.*.title", Everywhere).characters(built_in::LABEL),
     required("accounts.*.issuer"),
     required("accounts.*.client_id"),
     row("accounts.*.client_secret", Everywhere),
-    row("accounts.*.redirect_uri", Everywhere),
-    row("accounts.*.scopes", UserTightens),
+    row("accounts.*.redirect_uri", Everywhere).entries(built_in::REDIRECTS),
+    row("accounts.*.scopes", UserTightens).entries(built_in::SCOPES),
     row("accounts.*.offline", UserTightens),
     row("accounts.*.authorization_parameters", Everywhere),
     row("accounts.*.authorization_parameters.*", Everywhere),
     row("accounts.*.required_claims", UserTightens),
     row("accounts.*.required_claims.*", UserTightens),
-    row("resources", Everywhere),
+    row("resources", Everywhere).entries(built_in::RESOURCES),
     row("resources.*", Everywhere),
+    row("resources.*.title", Everywhere).characters(built_in::LABEL),
+    row("resources.*.description", Everywhere).characters(built_in::DESCRIPTION),
     required("resources.*.account"),
     row("resources.*.token", Everywhere),
-    row("resources.*.audience", Everywhere),
+    row("resources.*.audience", Everywhere).characters(built_in::ADDRESS),
     row("resources.*.request", Everywhere),
-    row("resources.*.scopes", UserTightens),
-    row("resources.*.allowed_scopes", UserTightens),
-    row("resources.*.lifetime", UserTightens),
+    row("resources.*.scopes", UserTightens).entries(built_in::SCOPES),
+    row("resources.*.allowed_scopes", UserTightens).entries(built_in::SCOPES),
+    row("resources.*.lifetime", UserTightens).within(built_in::LIFETIME),
     row("resources.*.consent", UserTightens),
     row("resources.*.sensitive", UserTightens),
-    row("resources.*.peers", ManagedOnly),
+    row("resources.*.peers", ManagedOnly).entries(built_in::PEERS),
     row("resources.*.peers.path", ManagedOnly),
     row("resources.*.peers.script", ManagedOnly),
     row("resources.*.peers.sha256", ManagedOnly),
@@ -80,50 +114,92 @@ pub(crate) const KEYS: &[Row] = &[
     row("resources.*.peers.signer", ManagedOnly),
     row("resources.*.peers.os", ManagedOnly),
     row("consent", Everywhere),
-    row("consent.idle", UserTightens),
-    row("consent.absolute", UserTightens),
+    row("consent.idle", UserTightens).within(built_in::CONSENT),
+    row("consent.absolute", UserTightens).within(built_in::CONSENT),
     row("consent.on_lock", UserTightens),
     row("consent.terminal", UserTightens),
     row("browser", Everywhere),
-    row("browser.command", Everywhere),
+    row("browser.command", Everywhere).entries(built_in::COMMAND),
     row("broker", Everywhere),
     row("broker.port", Everywhere),
+    row("network", ManagedOnly),
+    row("network.proxy", ManagedOnly),
+    row("network.no_proxy", ManagedOnly).entries(built_in::NO_PROXY),
+    row("network.ca", ManagedOnly).entries(built_in::AUTHORITIES),
+    row("audit", ManagedOnly),
+    row("audit.retention", ManagedOnly).within(built_in::RETENTION),
+    row("audit.export", ManagedOnly),
+    row("notifications", Everywhere),
+    row("notifications.enabled", Everywhere),
+    row("notifications.expiry_ahead", Everywhere).within(built_in::EXPIRY_AHEAD),
+    row("desktop", Everywhere),
+    row("desktop.autostart", Everywhere),
+    row("desktop.sign_in_at_start", Everywhere),
+    row("links", Everywhere).entries(built_in::LINKS),
+    row("links.*", Everywhere).characters(built_in::ADDRESS),
 ];
 
+/// The pattern of a key of a table; the file itself is named by the empty one.
+pub(crate) fn pattern(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
 /// The keys a table may hold; the table is named by its pattern, the file itself by the empty one.
-pub(crate) fn children(table: &str) -> impl Iterator<Item = &'static str> + Clone {
-    let prefix = if table.is_empty() { String::new() } else { format!("{table}.") };
-    KEYS.iter().filter_map(move |row| row.pattern.strip_prefix(&prefix)).filter(|rest| !rest.contains(['.', '*']))
+pub(crate) fn children(table: &str) -> &'static [&'static str] {
+    // Asked for each of many thousand tables, so the rows are sorted into their tables once.
+    static TABLES: LazyLock<BTreeMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
+        let mut tables: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in KEYS {
+            let (table, key) = row.pattern.rsplit_once('.').unwrap_or(("", row.pattern));
+            if key != "*" {
+                tables.entry(table).or_default().push(key);
+            }
+        }
+        tables
+    });
+    TABLES.get(table).map_or(&[], Vec::as_slice)
 }
 
 /// The known key that was probably meant: at most one slip in short names, a few in long ones.
 pub(crate) fn nearest(table: &str, written: &str) -> Option<&'static str> {
-    let slips = |known: &str| {
-        let allowed = (known.len() / 3).clamp(1, 3);
-        (known.len().abs_diff(written.len()) <= allowed)
-            .then(|| distance(&written.to_ascii_lowercase(), known))
-            .filter(|slips| *slips <= allowed)
-    };
-    children(table).filter_map(|known| slips(known).map(|slips| (slips, known))).min().map(|(_, known)| known)
+    let near = children(table).iter().filter_map(|known| slips(written, known).map(|slips| (slips, *known)));
+    near.min().map(|(_, known)| known)
 }
 
-/// Edit distance in which swapping two neighbours is one slip.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+/// How many slips lie between what was written and a known key; `None` = too many to be a slip.
+pub(crate) fn slips(written: &str, known: &str) -> Option<usize> {
+    let allowed = (known.len() / 3).clamp(1, 3);
+    let short = known.len().abs_diff(written.len()) <= allowed && written.len() <= LONGEST && known.len() <= LONGEST;
+    short.then(|| distance(&written.to_ascii_lowercase(), known, allowed)).flatten()
+}
+
+/// The longest key that is compared, in bytes.
+const LONGEST: usize = 63;
+
+/// Edit distance in which swapping two neighbours is one slip; `None` beyond `most`. Files hold many thousand unknown
+/// keys before they are too large, so this takes no memory and stops early.
+fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let (mut before, mut last, mut row) = ([0; LONGEST + 1], [0; LONGEST + 1], [0; LONGEST + 1]);
+    last.iter_mut().enumerate().for_each(|(j, cell)| *cell = j);
     for i in 1..=a.len() {
-        let mut row = vec![i];
+        row[0] = i;
+        let mut least = i;
         for j in 1..=b.len() {
-            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            let change = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = change.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
+                best = best.min(before[j - 2] + 1);
             }
-            row.push(best);
+            row[j] = best;
+            least = least.min(best);
         }
-        rows.push(row);
+        if least > most {
+            return None;
+        }
+        (before, last, row) = (last, row, before);
     }
-    rows[a.len()][b.len()]
+    Some(last[b.len()]).filter(|slips| *slips <= most)
 }
 
 /// What a key means.
@@ -139,6 +215,8 @@ pub struct KeyHelp {
     pub required: bool,
     /// Which layers it counts in.
     pub counts: Counts,
+    /// What no profile can lift; `None` = no limit of its own.
+    pub ceiling: Option<Ceiling>,
     /// What it does.
     pub text: String,
     /// The words it takes, each with what it means; empty where it does not take words.
@@ -178,7 +256,7 @@ fn steps(key: &str) -> Vec<String> {
 fn help(row: &Row, schema: &Value) -> Option<KeyHelp> {
     let at = row.pattern.split('.').try_fold(schema, |at, step| descend(at, step))?;
     let text = |value: &Value| value.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
-    let words = alternatives(at)
+    let words = alternatives(at.get("items").unwrap_or(at))
         .iter()
         .filter_map(|word| Some((word.get("const")?.as_str()?.to_owned(), text(word))))
         .collect();
@@ -188,6 +266,7 @@ fn help(row: &Row, schema: &Value) -> Option<KeyHelp> {
         default: at.get("default").map(Value::to_string),
         required: row.required,
         counts: row.counts,
+        ceiling: row.ceiling,
         text: text(at),
         words,
     })
@@ -202,6 +281,46 @@ fn descend<'a>(at: &'a Value, step: &str) -> Option<&'a Value> {
         return Some(found);
     }
     alternatives(at).iter().find_map(|one| descend(one.get("items")?, step))
+}
+
+/// Writes into the schema what only this table knows: who may set a key, and its built-in ceiling.
+pub(crate) fn annotate(schema: &mut Value) {
+    for row in KEYS {
+        let node = row.pattern.split('.').try_fold(&mut *schema, |at, step| descend_mut(at, step));
+        let Some(Value::Object(node)) = node else { continue };
+        node.insert("x-daypass-counts".into(), row.counts.word().into());
+        let Some(ceiling) = row.ceiling else { continue };
+        node.insert("x-daypass-ceiling".into(), ceiling.to_string().into());
+        match ceiling {
+            Ceiling::Span(..) => {}
+            Ceiling::Length(most) => drop(node.insert("maxLength".into(), most.into())),
+            // An entry too many is void; the file stays valid, so an editor may say so and no more.
+            Ceiling::Count(most) if node.get("type").is_some_and(|kind| kind == "object") => {
+                drop(node.insert("maxProperties".into(), most.into()));
+            }
+            Ceiling::Count(most) => {
+                let list = |one: &&mut Value| one.get("items").is_some();
+                let one = node.get_mut("anyOf").and_then(Value::as_array_mut);
+                match one.and_then(|all| all.iter_mut().find(list)).and_then(Value::as_object_mut) {
+                    Some(list) => drop(list.insert("maxItems".into(), most.into())),
+                    None => drop(node.insert("maxItems".into(), most.into())),
+                }
+            }
+        }
+    }
+}
+
+/// As [`descend`], for writing.
+fn descend_mut<'a>(at: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    if step == "*" {
+        return at.get_mut("additionalProperties").filter(|v| v.is_object());
+    }
+    if at.get("properties").is_some_and(|p| p.get(step).is_some()) {
+        return at.get_mut("properties")?.get_mut(step);
+    }
+    let alternatives = if at.get("oneOf").is_some() { "oneOf" } else { "anyOf" };
+    let list = |one: &&mut Value| one.get("items").is_some_and(|items| descend(items, step).is_some());
+    descend_mut(at.get_mut(alternatives)?.as_array_mut()?.iter_mut().find(list)?.get_mut("items")?, step)
 }
 
 fn alternatives(at: &Value) -> &[Value] {
@@ -255,6 +374,10 @@ mod tests {
         assert_eq!(explain_all().len(), KEYS.len());
         for key in explain_all() {
             assert!(!key.kind.is_empty() && !key.kind.contains("or or"), "{} has no type", key.key);
+            if let Some(range @ Ceiling::Span(..)) = key.ceiling {
+                assert!(key.text.contains(&range.to_string()), "{} does not say {range}", key.key);
+            }
+            assert_eq!(key.kind.contains("duration"), matches!(key.ceiling, Some(Ceiling::Span(..))), "{}", key.key);
             assert!(!key.text.is_empty() || key.key.ends_with('*'), "{} has no text", key.key);
         }
     }

@@ -4,7 +4,9 @@
 //! and a bad value never grants more than the good one would have: it is read as strictly as its key allows, or what
 //! depends on it is void. The limit: whether a managed file really comes from IT is for whoever read it to find out.
 
+mod ceilings;
 mod diagnostic;
+mod diff;
 mod effective;
 mod file;
 pub mod format;
@@ -21,11 +23,14 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use ceilings::Ceiling;
 pub use diagnostic::{Diagnostic, Severity};
+pub use diff::{Change, diff};
 pub use keys::{Counts, KeyHelp, explain, explain_all};
 pub use merge::{Layer, Origin};
 pub use schema::schema;
 
+use broker::ExposeSecret as _;
 use std::collections::BTreeMap;
 
 /// Who a file comes from.
@@ -49,12 +54,22 @@ pub struct Source {
 }
 
 /// One leaf of the effective profile.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Value {
     /// The value as JSON; a client secret is the text `[redacted]`.
     pub json: serde_json::Value,
     /// Where it came from.
     pub origin: Origin,
+    /// The secret itself, for telling whether it changed.
+    secret: Option<broker::SecretString>,
+}
+
+impl Value {
+    /// Whether two values are the same, secrets included; where they come from is not compared.
+    pub fn is(&self, other: &Self) -> bool {
+        let secret = |value: &Self| value.secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+        self.json == other.json && secret(self) == secret(other)
+    }
 }
 
 /// The effective profile.
@@ -77,6 +92,14 @@ pub struct Effective {
 /// those bytes instead.
 pub fn resolve(sources: &[Source], agent_version: &str) -> Effective {
     effective::resolve(sources, agent_version, false)
+}
+
+/// Whether a file is a profile at all, so that [`resolve`] would not lock for it; quicker than resolving it.
+///
+/// # Errors
+/// What is wrong. Its key is `requires` when the file is for another version than this one.
+pub fn is_profile(source: &Source, agent_version: &str) -> Result<(), Diagnostic> {
+    read::is_profile(source, agent_version)
 }
 
 /// What is wrong with one file alone. What another file may still add is a warning here, not an error.

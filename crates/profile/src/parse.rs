@@ -3,19 +3,19 @@
 //! Invariant: a value is either understood in full or void; a list of which an entry may be void on its own says so. The
 //! faults quote words and addresses, never what stands where a secret could.
 
+mod network;
+
+pub(crate) use network::{authorities, no_proxy, proxy};
+
 use crate::{
+    ceilings::{self, Spans},
     diagnostic::{Severity, hidden, quote},
     file::{Node, Tree},
     format, redirect,
 };
 use broker::{Issuer, RedirectUri, Scope, ScopeSet, SecretString, Span};
 use serde::de::{self, DeserializeOwned, IntoDeserializer};
-use std::fmt;
-
-/// Shortest and longest limit of consent.
-const CONSENT: (Span, Span) = (Span::minutes(1), Span::hours(30 * 24));
-/// Shortest and longest life of a minted token.
-pub(crate) const LIFETIME: (Span, Span) = (Span::minutes(1), Span::hours(1));
+use std::{collections::BTreeSet, fmt};
 
 /// What is wrong with one value, as the end of a sentence that begins with its key.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ fn ruled<T, E: fmt::Display>(result: Result<T, E>, node: &Node, faults: &mut Fau
 }
 
 /// Text of `least` to `most` characters in which every character is `allowed`.
-fn plain(node: &Node, faults: &mut Faults, most: usize, rule: &str, allowed: fn(char) -> bool) -> Option<String> {
+fn plain(node: &Node, faults: &mut Faults, most: usize, rule: &str, allowed: impl Fn(char) -> bool) -> Option<String> {
     let text = text(node, faults)?;
     if text.trim().is_empty() || text.len() > most || !text.chars().all(allowed) {
         faults.error(node, format!("must be {rule}, 1 to {most} characters"));
@@ -72,13 +72,20 @@ fn plain(node: &Node, faults: &mut Faults, most: usize, rule: &str, allowed: fn(
 
 /// A name for people.
 pub(crate) fn label(node: &Node, faults: &mut Faults) -> Option<String> {
-    plain(node, faults, 100, "text without control characters", |c| c == '"' || !hidden(c))
+    plain(node, faults, ceilings::LABEL, "text without control characters", |c| c == '"' || !hidden(c))
+}
+
+/// A sentence for people.
+pub(crate) fn description(node: &Node, faults: &mut Faults) -> Option<String> {
+    let allowed = |c| c == '"' || !hidden(c);
+    plain(node, faults, ceilings::DESCRIPTION, "text without control characters", allowed)
 }
 
 /// An https address.
 pub(crate) fn web_address(node: &Node, faults: &mut Faults) -> Option<String> {
-    let address =
-        plain(node, faults, 2048, "an address in plain ASCII", |c| c.is_ascii_graphic() && !"\"<>\\".contains(c))?;
+    let address = plain(node, faults, ceilings::ADDRESS, "an address in plain ASCII", |c| {
+        c.is_ascii_graphic() && !"\"<>\\".contains(c)
+    })?;
     if address.strip_prefix("https://").is_none_or(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#', ':'])) {
         faults.error(node, "must be an https:// address");
         return None;
@@ -98,11 +105,18 @@ pub(crate) fn secret(node: &Node, faults: &mut Faults) -> Option<SecretString> {
 
 /// An audience (RFC 7519 §4.1.3): printable ASCII without space.
 pub(crate) fn audience(node: &Node, faults: &mut Faults) -> Option<String> {
-    plain(node, faults, 2048, "printable ASCII without space", |c| c.is_ascii_graphic())
+    plain(node, faults, ceilings::ADDRESS, "printable ASCII without space", |c| c.is_ascii_graphic())
 }
 
 /// The value of a claim or a parameter.
 pub(crate) fn short_text(node: &Node, faults: &mut Faults) -> Option<String> {
+    // Thousands of listed programs come through here, nearly all of them plain ASCII.
+    if let Tree::Text(text) = &node.value
+        && (1..=1024).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Some(text.to_string());
+    }
     plain(node, faults, 1024, "text without control characters", |c| !c.is_control())
 }
 
@@ -118,6 +132,10 @@ pub(crate) fn issuer(node: &Node, faults: &mut Faults) -> Option<Issuer> {
     let text = text(node, faults)?;
     if is_multi_tenant(text) {
         faults.hinted(node, "is a multi-tenant issuer: it would accept the accounts of every organisation", HINT);
+        return None;
+    }
+    if text.contains('*') {
+        faults.hinted(node, "must name one issuer, without *", HINT);
         return None;
     }
     let issuer: Issuer = ruled(text.parse().map_err(|e: broker::WordError| e.rule), node, faults)?;
@@ -159,8 +177,11 @@ pub(crate) fn redirects(node: &Node, faults: &mut Faults) -> Option<Vec<Redirect
     if nodes.is_empty() {
         faults.error(node, "must name at least one redirect URI");
     }
+    if nodes.len() > ceilings::REDIRECTS {
+        faults.error(node, format!("must hold at most {} redirect URIs: the others are void", ceilings::REDIRECTS));
+    }
     let mut uris: Vec<RedirectUri> = Vec::new();
-    for (place, node) in nodes.iter().enumerate() {
+    for (place, node) in nodes.iter().take(ceilings::REDIRECTS).enumerate() {
         let Some(text) = text(node, faults) else { continue };
         match redirect::parse(text) {
             Ok(uri) if !uris.contains(&uri) => uris.push(uri),
@@ -177,8 +198,8 @@ pub(crate) fn redirects(node: &Node, faults: &mut Faults) -> Option<Vec<Redirect
 /// A list of scopes; one that is wrong voids the list.
 pub(crate) fn scopes(node: &Node, faults: &mut Faults) -> Option<ScopeSet> {
     let Tree::List(nodes) = &node.value else { return faults.wrong_kind(node, "a list of scopes") };
-    if nodes.len() > 100 {
-        faults.error(node, "must hold at most 100 scopes");
+    if nodes.len() > ceilings::SCOPES {
+        faults.error(node, format!("must hold at most {} scopes", ceilings::SCOPES));
         return None;
     }
     let mut scopes = ScopeSet::new();
@@ -234,15 +255,25 @@ pub(crate) fn token_kind(node: &Node, faults: &mut Faults) -> Option<broker::Tok
 
 /// A limit of consent, brought into its range.
 pub(crate) fn consent_limit(node: &Node, faults: &mut Faults) -> Option<Span> {
-    span(node, faults, CONSENT)
+    span(node, faults, ceilings::CONSENT)
 }
 
 /// The life of a minted token, brought into its range.
 pub(crate) fn lifetime(node: &Node, faults: &mut Faults) -> Option<Span> {
-    span(node, faults, LIFETIME)
+    span(node, faults, ceilings::LIFETIME)
 }
 
-fn span(node: &Node, faults: &mut Faults, (least, most): (Span, Span)) -> Option<Span> {
+/// How long audit lines are kept, brought into its range.
+pub(crate) fn retention(node: &Node, faults: &mut Faults) -> Option<Span> {
+    span(node, faults, ceilings::RETENTION)
+}
+
+/// How long before a sign-in ends people are told, brought into its range.
+pub(crate) fn expiry_ahead(node: &Node, faults: &mut Faults) -> Option<Span> {
+    span(node, faults, ceilings::EXPIRY_AHEAD)
+}
+
+fn span(node: &Node, faults: &mut Faults, (least, most): Spans) -> Option<Span> {
     let text = text(node, faults)?;
     let span: Span = ruled(text.parse().map_err(|e: broker::WordError| e.rule), node, faults)?;
     let counts = span.clamp(least, most);
@@ -277,11 +308,21 @@ pub(crate) fn command(node: &Node, faults: &mut Faults) -> Option<Vec<String>> {
         faults.error(node, "must name a command");
         return None;
     }
-    if words.len() > 64 || words.iter().any(|word| word.len() > 4096 || word.contains('\0')) {
+    if words.len() > ceilings::COMMAND || words.iter().any(|word| word.len() > 4096 || word.contains('\0')) {
         faults.error(node, "must hold at most 64 words of at most 4096 characters, without NUL");
         return None;
     }
     Some(words)
+}
+
+/// Places audit lines are copied to, and whether a word of the list was not one: such a word is void alone.
+pub(crate) fn export(node: &Node, faults: &mut Faults) -> Option<(BTreeSet<format::AuditExport>, bool)> {
+    let Tree::List(nodes) = &node.value else {
+        return faults.wrong_kind(node, "a list of the words journald and syslog");
+    };
+    let words: Vec<Option<format::AuditExport>> = nodes.iter().map(|node| word(node, faults)).collect();
+    let faulty = words.iter().any(Option::is_none);
+    Some((words.into_iter().flatten().collect(), faulty))
 }
 
 /// An additional authorization request parameter; its name is checked before.

@@ -3,12 +3,14 @@
 //! Invariant: a key that is unknown, misspelt or ill typed voids itself alone, and leaves a void word in its place, so
 //! that what a lower layer says does not come through. A file counts in whole or, when it is no profile, not at all.
 
+mod machine;
 mod tables;
 
+pub(crate) use machine::MachineKeys;
 pub(crate) use tables::{AccountKeys, ConsentKeys, Gathered, ResourceKeys};
 
 use crate::{
-    Diagnostic, Layer, Origin, Severity, Source, SourceKind,
+    Counts, Diagnostic, Layer, Origin, Severity, Source, SourceKind,
     diagnostic::{join, quote},
     file::{self, Node, Table, Tree, Unreadable},
     format, keys,
@@ -19,6 +21,7 @@ use crate::{
 
 /// So many diagnostics are shown of one file; a file that is wrong throughout is told so once.
 const MOST_DIAGNOSTICS: usize = 100;
+use std::collections::BTreeMap;
 
 /// Reads all files and merges what each layer says.
 pub(crate) fn gather(sources: &[Source], agent_version: &str, diagnostics: &mut Vec<Diagnostic>) -> Gathered {
@@ -30,14 +33,7 @@ pub(crate) fn gather(sources: &[Source], agent_version: &str, diagnostics: &mut 
         match open(source, agent_version) {
             Ok((layer, table)) => opened.push((layer, source, table)),
             Err(why) => {
-                let diagnostic = Diagnostic {
-                    severity: Severity::Error,
-                    file: source.file.clone(),
-                    line: why.line,
-                    key: None,
-                    text: why.text,
-                    hint: why.hint,
-                };
+                let diagnostic = unreadable(source, why);
                 if source.kind == SourceKind::Managed && gathered.locked.is_none() {
                     gathered.locked = Some(diagnostic.to_string());
                 }
@@ -46,8 +42,9 @@ pub(crate) fn gather(sources: &[Source], agent_version: &str, diagnostics: &mut 
         }
     }
     opened.sort_by_key(|(layer, ..)| *layer);
+    let mut own = Own::default();
     for (layer, source, table) in opened {
-        let mut reader = Reader { file: &source.file, layer, diagnostics: Vec::new() };
+        let mut reader = Reader { file: &source.file, layer, diagnostics: Vec::new(), own: &mut own };
         reader.top(table, &mut gathered);
         reader.diagnostics.sort_by_key(|diagnostic| diagnostic.line);
         let found = reader.diagnostics.len();
@@ -63,7 +60,38 @@ pub(crate) fn gather(sources: &[Source], agent_version: &str, diagnostics: &mut 
             });
         }
     }
+    diagnostics.extend(own.overruled.into_iter().map(|(key, (origin, by))| overruled(&key, origin, &by)));
     gathered
+}
+
+/// A user's word that a mandatory one takes the place of.
+fn overruled(key: &str, origin: Origin, by: &Origin) -> Diagnostic {
+    let file = by.file.clone().unwrap_or_default();
+    let place = by.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
+    Diagnostic {
+        severity: Severity::Warning,
+        file: origin.file.unwrap_or_default(),
+        line: origin.line,
+        key: Some(key.to_owned()),
+        text: format!("{key} is overruled by {place}"),
+        hint: Some("take it out here, or ask IT".into()),
+    }
+}
+
+/// Whether a file is a profile that this version may read; the rest of it may be as wrong as it likes.
+pub(crate) fn is_profile(source: &Source, agent_version: &str) -> Result<(), Diagnostic> {
+    open(source, agent_version).map(drop).map_err(|why| unreadable(source, why))
+}
+
+fn unreadable(source: &Source, why: Unreadable) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: source.file.clone(),
+        line: why.line,
+        key: why.key.map(str::to_owned),
+        text: why.text,
+        hint: why.hint,
+    }
 }
 
 fn file_name(path: &str) -> &str {
@@ -71,7 +99,7 @@ fn file_name(path: &str) -> &str {
 }
 
 /// Whether the file counts at all, and in which layer.
-fn open(source: &Source, agent_version: &str) -> Result<(Layer, Table), Unreadable> {
+fn open<'a>(source: &'a Source, agent_version: &str) -> Result<(Layer, Table<'a>), Unreadable> {
     let table = file::parse(&source.file, &source.bytes)?;
     match table.get("version") {
         Some(Node { value: Tree::Integer(1), .. }) => {}
@@ -88,7 +116,7 @@ fn open(source: &Source, agent_version: &str) -> Result<(Layer, Table), Unreadab
     let requires = table.get("requires").or_else(|| {
         table
             .iter()
-            .find(|(key, _)| !is_key("", key) && keys::nearest("", key) == Some("requires"))
+            .find(|(key, _)| keys::slips(key, "requires").is_some() && !is_key("", key) && is_nearest(key, "requires"))
             .map(|(_, node)| node)
     });
     if let Some(node) = requires {
@@ -100,11 +128,12 @@ fn open(source: &Source, agent_version: &str) -> Result<(Layer, Table), Unreadab
             Ok(true) => {}
             Ok(false) => {
                 let text = format!("needs another version of Daypass than this one, {agent_version}");
-                return Err(Unreadable::new(node.line, text, "update Daypass"));
+                return Err(Unreadable::new(node.line, text, "update Daypass").by("requires"));
             }
             Err(()) => {
                 let hint = "write it like requires = \">=1.2\", with >=, > or = and commas between";
-                return Err(Unreadable::new(node.line, "requires is not a comparison of versions", hint));
+                let why = Unreadable::new(node.line, "requires is not a comparison of versions", hint);
+                return Err(why.by("requires"));
             }
         }
     }
@@ -118,7 +147,20 @@ fn open(source: &Source, agent_version: &str) -> Result<(Layer, Table), Unreadab
 }
 
 fn is_key(pattern: &str, key: &str) -> bool {
-    keys::children(pattern).any(|known| known == key)
+    keys::children(pattern).contains(&key)
+}
+
+/// Whether a top-level key that was written is a slip of this one.
+fn is_nearest(written: &str, known: &str) -> bool {
+    keys::nearest("", written) == Some(known)
+}
+
+/// What the user says, and which of it says something else than a mandatory file does.
+#[derive(Default)]
+struct Own {
+    /// Each value by its hash.
+    said: BTreeMap<String, (u64, Origin)>,
+    overruled: BTreeMap<String, (Origin, Origin)>,
 }
 
 /// Reads one file.
@@ -126,6 +168,7 @@ struct Reader<'a> {
     file: &'a str,
     layer: Layer,
     diagnostics: Vec<Diagnostic>,
+    own: &'a mut Own,
 }
 
 impl Reader<'_> {
@@ -150,39 +193,92 @@ impl Reader<'_> {
 
     /// What this file says about a key.
     fn say<T>(&mut self, key: &str, node: &Node, parse: impl FnOnce(&Node, &mut Faults) -> Option<T>) -> Statement<T> {
+        let value = self.take(node, || key.to_owned(), parse);
+        if self.layer != Layer::User || value.is_some() {
+            self.weigh(key, node);
+        }
+        Statement { value, origin: self.origin(node.line) }
+    }
+
+    /// Compares what a mandatory file says with what the user does. The user's layer is read before it.
+    fn weigh(&mut self, key: &str, node: &Node) {
+        match self.layer {
+            Layer::User => {
+                self.own.said.insert(key.to_owned(), (node.value.hashed(), self.origin(node.line)));
+            }
+            Layer::Mandatory => {
+                let Some((said, origin)) = self.own.said.get(key) else { return };
+                // Of several files the last one counts.
+                if *said == node.value.hashed() {
+                    self.own.overruled.remove(key);
+                } else {
+                    let both = (origin.clone(), self.origin(node.line));
+                    self.own.overruled.insert(key.to_owned(), both);
+                }
+            }
+            Layer::BuiltIn | Layer::Recommended => {}
+        }
+    }
+
+    /// The value alone; its key is put together only where it is needed.
+    fn take<T>(
+        &mut self,
+        node: &Node,
+        key: impl FnOnce() -> String,
+        parse: impl FnOnce(&Node, &mut Faults) -> Option<T>,
+    ) -> Option<T> {
         let mut faults = Faults::default();
         let value = match node.value {
             Tree::Misspelt => None,
             _ => parse(node, &mut faults),
         };
-        for fault in faults.0 {
-            self.report(fault.severity, fault.line.or(node.line), key, &fault.text, fault.hint);
+        if !faults.0.is_empty() {
+            let key = key();
+            for fault in faults.0 {
+                self.report(fault.severity, fault.line.or(node.line), &key, &fault.text, fault.hint);
+            }
         }
-        Statement { value, origin: self.origin(node.line) }
+        value
     }
 
     /// The known keys of a table. An unknown one is reported; where it is a slip of a known key that is not there, that
-    /// key is there but void: `consnet = "denied"` must not mean the default.
-    fn known(&mut self, pattern: &str, path: &str, mut table: Table) -> Vec<(&'static str, Node)> {
-        let mut found: Vec<(&'static str, Node)> =
-            keys::children(pattern).filter_map(|known| table.remove(known).map(|node| (known, node))).collect();
+    /// key is there but void: `consnet = "denied"` must not mean the default. In the user's layer the keys that count in
+    /// managed layers only are left out and reported.
+    fn known<'n>(&mut self, pattern: &str, path: &str, table: Table<'n>) -> Vec<(&'static str, Node<'n>)> {
+        let children = keys::children(pattern);
+        let mut found: Vec<(&'static str, Node<'n>)> = Vec::with_capacity(table.len());
+        let mut unknown = Vec::new();
         for (written, node) in table {
+            match children.iter().find(|known| **known == written) {
+                Some(known) => found.push((*known, node)),
+                None => unknown.push((written, node)),
+            }
+        }
+        for (written, node) in unknown {
             let key = join(path, &written);
             let near = keys::nearest(pattern, &written);
-            let hint = near.map_or_else(
-                || format!("known here: {}", keys::children(pattern).collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean {near}?"),
-            );
+            let all = || format!("known here: {}", children.join(", "));
+            let hint = near.map_or_else(all, |near| format!("did you mean {near}?"));
             self.report(Severity::Error, node.line, &key, "is not a known key", Some(hint));
             if let Some(near) = near.filter(|near| found.iter().all(|(known, _)| known != near)) {
                 found.push((near, Node { line: node.line, value: Tree::Misspelt }));
             }
         }
+        if self.layer == Layer::User {
+            found.retain(|(known, node)| {
+                let for_managed = keys::counts(&keys::pattern(pattern, known)) == Counts::ManagedOnly;
+                if for_managed && !matches!(node.value, Tree::Misspelt) {
+                    let text = "counts in managed layers only";
+                    self.report(Severity::Warning, node.line, &join(path, known), text, None);
+                }
+                !for_managed
+            });
+        }
         found
     }
 
     /// The entries of a node that should be a table.
-    fn table(&mut self, key: &str, node: Node) -> Result<Table, Node> {
+    fn table<'n>(&mut self, key: &str, node: Node<'n>) -> Result<Table<'n>, Node<'n>> {
         match node.value {
             Tree::Table(table) => Ok(table),
             Tree::Misspelt => Err(node),
@@ -224,6 +320,11 @@ impl Reader<'_> {
                     }
                     Err(node) => gathered.port.put(self.void(&node)),
                 },
+                "network" => self.network(node, &mut gathered.machine),
+                "audit" => self.audit(node, &mut gathered.machine),
+                "notifications" => self.notifications(node, &mut gathered.machine),
+                "desktop" => self.desktop(node, &mut gathered.machine),
+                "links" => self.links(node, &mut gathered.machine),
                 // version and requires are dealt with before a file counts.
                 _ => {}
             }
@@ -231,13 +332,9 @@ impl Reader<'_> {
     }
 
     fn level(&mut self, node: &Node) {
-        if self.layer == Layer::User {
-            self.report(Severity::Warning, node.line, "level", "counts in managed files only", None);
-        } else {
-            let said: Statement<format::Level> = self.say("level", node, parse::word);
-            if said.value.is_none() {
-                self.report(Severity::Warning, node.line, "level", "is read as mandatory", None);
-            }
+        let said: Option<format::Level> = self.take(node, || "level".to_owned(), parse::word);
+        if said.is_none() {
+            self.report(Severity::Warning, node.line, "level", "is read as mandatory", None);
         }
     }
 

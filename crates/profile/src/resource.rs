@@ -6,14 +6,16 @@
 
 use crate::{
     Origin, Severity,
+    ceilings::{self, LIFETIME},
     diagnostic::join,
-    effective::{Leaves, Notes, Void, place, required, scope_list, table_is_void},
+    effective::{Leaves, Notes, Void, place, required, scope_list, surplus, surplus_of, table_is_void, title},
     merge::{Layer, Pick},
-    parse::LIFETIME,
     read::{Gathered, ResourceKeys},
     scopes,
 };
-use broker::{AccountName, ConsentRule, PeerRule, Peers, RequestAs, Resource, ResourceName, Rules, Span, TokenKind};
+use broker::{
+    AccountName, ConsentRule, PeerList, PeerRule, Peers, RequestAs, Resource, ResourceName, Rules, Span, TokenKind,
+};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,10 +45,13 @@ pub(crate) fn resources(gathered: &Gathered, rules: &mut Rules, notes: &mut Note
         })
         .collect();
     let mut drafts = BTreeMap::new();
-    for (name, keys) in &gathered.resources {
-        let path = join("resources", name);
-        let Ok(name) = name.parse::<ResourceName>() else { continue };
-        let drafted = if table_is_void(&keys.table, &gathered.resources_table, keys.account.mandatory.is_some()) {
+    let surplus = surplus(&gathered.resources, ceilings::RESOURCES, |keys| &keys.table);
+    for (written, keys) in &gathered.resources {
+        let path = join("resources", written);
+        let Ok(name) = written.parse::<ResourceName>() else { continue };
+        let drafted = if surplus.contains(written.as_str()) {
+            Err(surplus_of(ceilings::RESOURCES))
+        } else if table_is_void(&keys.table, &gathered.resources_table, keys.account.mandatory.is_some()) {
             Err(Void::error("a managed file spoils it"))
         } else {
             draft(&name, &path, keys, rules, &bent, notes)
@@ -135,8 +140,8 @@ fn draft(
     );
     let (peers, peers_origin) = match keys.peers.managed() {
         Pick::Said(peers, origin) => (peers, origin),
-        Pick::Void(origin) => (Peers::Listed(Vec::new()), origin),
-        Pick::Unsaid => (Peers::Listed(Vec::new()), Origin::built_in()),
+        Pick::Void(origin) => (Peers::Listed(PeerList::default()), origin),
+        Pick::Unsaid => (Peers::Listed(PeerList::default()), Origin::built_in()),
     };
     let (mut consent, mut consent_origin) = keys.consent.strict(
         ConsentRule::Ask,
@@ -188,6 +193,8 @@ fn draft(
     }
     let resource = Resource {
         name: name.clone(),
+        title: title(&keys.title, &mut leaves, "title"),
+        description: title(&keys.description, &mut leaves, "description"),
         account,
         token,
         audience,
@@ -342,7 +349,7 @@ fn peers_json(peers: &Peers) -> serde_json::Value {
     let Peers::Listed(rules) = peers else { return json!("any") };
     let rule = |rule: &PeerRule| {
         let hex = |digest: [u8; 32]| digest.iter().flat_map(|byte| [byte >> 4, byte & 15].map(hex_digit)).collect();
-        let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let criteria = [
             ("path", path(&rule.path)),
             ("script", path(&rule.script)),
@@ -350,9 +357,10 @@ fn peers_json(peers: &Peers) -> serde_json::Value {
             ("package", rule.package.clone()),
             ("signer", rule.signer.clone()),
         ];
-        criteria.into_iter().filter_map(|(key, value)| Some((key, value?))).collect::<BTreeMap<_, _>>()
+        let stated = criteria.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into())));
+        serde_json::Value::Object(stated.collect())
     };
-    json!(rules.iter().map(rule).collect::<Vec<_>>())
+    serde_json::Value::Array(rules.iter().map(rule).collect())
 }
 
 fn hex_digit(value: u8) -> char {

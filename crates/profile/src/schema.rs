@@ -1,6 +1,7 @@
 //! The JSON Schema of a profile file (JSON Schema 2020-12), for editors and for IT's own checks.
 //!
-//! It describes what is well typed. What counts in which layer, and what depends on other keys, is [`crate::check`]'s.
+//! It describes what is well typed. `x-daypass-counts` tells which layers a key counts in (`everywhere`, `user-tightens`,
+//! `managed-only`), `x-daypass-ceiling` what no profile can lift; what depends on other keys is [`crate::check`]'s.
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
@@ -13,6 +14,7 @@ pub fn schema() -> Value {
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".into(), "Daypass profile".into());
     }
+    crate::keys::annotate(&mut schema);
     schema
 }
 
@@ -58,5 +60,11 @@ mod tests {
         let resource = &schema["properties"]["resources"]["additionalProperties"];
         assert_eq!(resource["properties"]["lifetime"]["default"], "5m");
         assert_eq!(resource["additionalProperties"], false);
+        assert_eq!(resource["properties"]["lifetime"]["x-daypass-ceiling"], "1m to 1h");
+        assert_eq!(resource["properties"]["peers"]["anyOf"][1]["maxItems"], 20_000, "{resource}");
+        assert_eq!(schema["properties"]["network"]["x-daypass-counts"], "managed-only");
+        assert_eq!(schema["properties"]["links"]["maxProperties"], 8);
+        let annotated = text.matches("x-daypass-counts").count();
+        assert_eq!(annotated, crate::explain_all().len(), "every key says where it counts");
     }
 }

@@ -1,8 +1,11 @@
 //! The rules of the format, as tables.
 
+mod hostile;
 mod layers;
+mod machine;
 mod properties;
 mod spoilt;
+mod table;
 
 use crate::{Diagnostic, Effective, Severity, Source, SourceKind, check, resolve};
 use broker::{Account, ExposeSecret, Resource};
@@ -22,6 +25,7 @@ scopes = ["openid", "profile", "email"]
 offline = "auto"
 authorization_parameters = { prompt = "select_account" }
 required_claims = { hd = "example.com" }
+title = "Example account"
 
 [resources.payments]
 account = "corp"
@@ -34,6 +38,8 @@ lifetime = "5m"
 consent = "preapproved"
 sensitive = false
 peers = [{ path = "/usr/bin/git" }]
+title = "Payments"
+description = "Invoices and what was paid"
 
 [consent]
 idle = "10m"
@@ -45,6 +51,21 @@ terminal = "fallback"
 command = ["firefox", "-P", "work"]
 [broker]
 port = 6174
+[network]
+proxy = "http://proxy.example.com:3128"
+no_proxy = ["intra.example.com", ".corp.example", "10.0.0.0/8"]
+ca = ["/etc/daypass/ca.pem"]
+[audit]
+retention = "200d"
+export = ["journald", "syslog"]
+[notifications]
+enabled = false
+expiry_ahead = "20m"
+[desktop]
+autostart = false
+sign_in_at_start = "never"
+[links]
+"Help desk" = "https://help.example.com"
 "#;
 
 pub(super) fn managed(file: &str, text: &str) -> Source {
@@ -94,6 +115,20 @@ fn the_example_of_the_contract_is_understood_in_full() {
     assert_eq!(payments.allowed_scopes.to_string(), "payments.read payments.write");
     assert_eq!(effective.rules.consent.absolute, broker::Span::hours(24));
     assert_eq!(effective.rules.organisation.as_deref(), Some("Example Corp"));
+    let rules = &effective.rules;
+    assert_eq!(rules.network.proxy, broker::Proxy::Url("http://proxy.example.com:3128".to_owned()));
+    assert_eq!(
+        (rules.network.no_proxy.len(), rules.network.ca.as_slice()),
+        (3, &["/etc/daypass/ca.pem".to_owned()][..])
+    );
+    assert_eq!(rules.audit.retention, broker::Span::hours(200 * 24));
+    assert_eq!(rules.audit.export, [broker::AuditExport::Journald, broker::AuditExport::Syslog]);
+    assert!(!rules.notifications.enabled && rules.notifications.expiry_ahead == broker::Span::minutes(20));
+    assert!(!rules.desktop.autostart && rules.desktop.sign_in_at_start == broker::SignInAtStart::Never);
+    assert_eq!(rules.links, [("Help desk".to_owned(), "https://help.example.com".to_owned())]);
+    assert_eq!(corp.title.as_deref(), Some("Example account"));
+    assert_eq!(payments.title.as_deref(), Some("Payments"));
+    assert_eq!(payments.description.as_deref(), Some("Invoices and what was paid"));
     assert!(effective.rules.broker.port_is_fixed && effective.rules.locked.is_none() && effective.void.is_empty());
     assert_eq!(check(&managed("10.toml", EXAMPLE), "1.2.0"), effective.diagnostics);
     // The serde types, which the schema comes from, read the same file.
@@ -119,12 +154,30 @@ fn every_leaf_has_its_origin_and_no_secret() {
     assert_eq!(effective.values["accounts.corp.client_secret"].json, "[redacted]");
     assert!(!format!("{effective:?}").contains("CANARY"));
     let scopes = &effective.values["resources.payments.scopes"];
-    assert_eq!((scopes.origin.layer, scopes.origin.line), (crate::Layer::Mandatory, Some(21)));
+    assert_eq!((scopes.origin.layer, scopes.origin.line), (crate::Layer::Mandatory, Some(22)));
     assert_eq!(scopes.origin.file.as_deref(), Some("10.toml"));
     assert_eq!(effective.values["accounts.corp.required_claims.hd"].origin.line, Some(14));
     let built_in = resolve(&[], "1.2.0");
     let keys: Vec<&str> = built_in.values.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["broker.port", "consent.absolute", "consent.idle", "consent.on_lock", "consent.terminal"]);
+    assert_eq!(
+        keys,
+        [
+            "audit.export",
+            "audit.retention",
+            "broker.port",
+            "consent.absolute",
+            "consent.idle",
+            "consent.on_lock",
+            "consent.terminal",
+            "desktop.autostart",
+            "desktop.sign_in_at_start",
+            "network.ca",
+            "network.no_proxy",
+            "network.proxy",
+            "notifications.enabled",
+            "notifications.expiry_ahead",
+        ]
+    );
     assert!(built_in.values.values().all(|v| v.origin.layer == crate::Layer::BuiltIn && v.origin.file.is_none()));
     assert!(built_in.diagnostics.is_empty());
 }
@@ -166,6 +219,8 @@ fn a_managed_file_that_is_no_profile_locks_and_a_users_is_passed_over() {
         let locked = effective.rules.locked.unwrap();
         assert!(locked.starts_with(says), "{locked}");
         assert!(effective.diagnostics.iter().any(|d| d.to_string() == locked && d.severity == Severity::Error));
+        let why = crate::is_profile(&managed("10.toml", text), "1.2.0").unwrap_err();
+        assert_eq!((why.to_string(), why.key.is_some()), (locked, text.contains("require")), "{text}");
 
         let effective = resolve(&[user(text), managed("10.toml", EXAMPLE)], "1.2.0");
         assert!(effective.rules.locked.is_none());
@@ -182,10 +237,10 @@ fn unknown_keys_are_shown_with_what_was_meant() {
     let effective = mandatory(&text);
     let told = said(&effective);
     assert!(
-        told.contains("10.toml:7: accounts.corp.colour is not a known key (known here: issuer, client_id"),
+        told.contains("10.toml:7: accounts.corp.colour is not a known key (known here: title, issuer, client_id"),
         "{told}"
     );
-    assert!(told.contains("10.toml:32: consent.on_lokc is not a known key (did you mean on_lock?)"), "{told}");
+    assert!(told.contains("10.toml:35: consent.on_lokc is not a known key (did you mean on_lock?)"), "{told}");
     assert!(resource(&effective, "payments").is_some());
     let odd = mandatory("version = 1\n\"\\u001b[31m\\u202e\" = 1");
     assert!(!said(&odd).contains(['\u{1b}', '\u{202e}']));

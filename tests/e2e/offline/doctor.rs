@@ -221,6 +221,199 @@ fn a_certificate_nobody_trusts_is_named_with_its_issuer() {
     assert_eq!(found.check("issuer").0, "skipped");
 }
 
+/// Makes a root and a certificate of it for `name` (such as `DNS:login.example`), and serves the files of a folder with it.
+/// The place it listens, the root's PEM, and the server.
+fn behind_a_private_root(home: &Home, name: &str) -> (u16, String, Running) {
+    let openssl = |words: &[&str]| {
+        let made = home.run("openssl", words, "", Duration::from_secs(20));
+        assert_eq!(made.code, 0, "openssl is installed: {made:?}");
+    };
+    let folder = home.folder("tls");
+    let place = |file: &str| folder.join(file).display().to_string();
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let root = ["-x509", "-days", "2", "-subj", "/O=Example Corp/CN=Inspecting Root"];
+    openssl(&[&["req"][..], &curve, &root, &["-keyout", &place("root.key"), "-out", &place("root.pem")]].concat());
+    let (key, request) = (place("key.pem"), place("request.pem"));
+    openssl(&[&["req"][..], &curve, &["-subj", "/CN=issuer", "-keyout", &key, "-out", &request]].concat());
+    let extensions =
+        home.write("tls/extensions", &format!("subjectAltName={name}\nextendedKeyUsage=serverAuth\n"), 0o644);
+    let (ca, key) = (place("root.pem"), place("root.key"));
+    let sign = ["x509", "-req", "-days", "2", "-CA", &ca, "-CAkey", &key, "-CAcreateserial", "-in", &request];
+    openssl(&[&sign[..], &["-extfile", &extensions.display().to_string(), "-out", &place("certificate.pem")]].concat());
+    let port = free_port();
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-quiet", "-WWW", "-accept", &format!("127.0.0.1:{port}")]);
+    command.args(["-key", "key.pem", "-cert", "certificate.pem"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let server = Running::start(home.prepare(&mut command).current_dir(&folder));
+    e2e::until("the TLS server", Duration::from_secs(10), || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    (port, std::fs::read_to_string(folder.join("root.pem")).unwrap(), server)
+}
+
+/// Lays the discovery document of an issuer where that server finds it.
+fn publish(home: &Home, issuer: &str) {
+    let document = json!({
+        "issuer": issuer, "authorization_endpoint": format!("{issuer}/a"), "token_endpoint": format!("{issuer}/t"),
+        "jwks_uri": format!("{issuer}/k"), "response_types_supported": ["code"],
+        "id_token_signing_alg_values_supported": ["RS256"], "code_challenge_methods_supported": ["S256"],
+    });
+    home.folder("tls/.well-known");
+    home.write("tls/.well-known/openid-configuration", &document.to_string(), 0o644);
+}
+
+/// Waits until the agent, the same one all the time, finds what is wanted.
+fn until_doctor(home: &Home, what: &str, wanted: impl Fn(&Found) -> bool) -> Found {
+    e2e::until(what, Duration::from_secs(20), || {
+        let output = home.daypass(&["doctor", "--json"]);
+        let found = Found { checks: serde_json::from_str(&output.stdout).unwrap(), output };
+        wanted(&found).then_some(())
+    });
+    doctor(home)
+}
+
+#[test]
+fn a_private_root_counts_from_the_moment_the_managed_profile_names_it() {
+    let home = Arc::new(Home::new());
+    let (port, root, _server) = behind_a_private_root(&home, "IP:127.0.0.1");
+    let issuer = format!("https://127.0.0.1:{port}");
+    publish(&home, &issuer);
+    home.write_profile(&profile(&issuer, free_port()));
+    let managed = home.folder("managed");
+    let agent = Agent::start(&home, Some(managed));
+    let found = doctor(&home);
+    assert_eq!(found.output.code, 7);
+    let hint =
+        found.fails("tls", "the certificate is not trusted: it was issued by \"Inspecting Root\" of \"Example Corp\"");
+    assert!(hint.contains("[network] ca") && hint.contains("do not sign in"), "{hint}");
+
+    // What cannot be read is void and said; it never means less checking.
+    let layer = |entry: &str| format!("version = 1\n[network]\nca = [{entry}]\n");
+    let file = home.path().join("tls/root.pem").display().to_string();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    for (entry, words) in [
+        ("\"/nowhere/root.pem\"".to_owned(), "no such directory"),
+        (format!("{:?}", home.path().join("tls/extensions").display().to_string()), "holds no certificate"),
+        (format!("{file:?}"), "may write to it"),
+    ] {
+        home.write("managed/10-network.toml", &layer(&entry), 0o644);
+        let found = until_doctor(&home, words, |found| found.check("profile").1.contains(words));
+        assert!(found.check("profile").1.contains("10-network.toml:3"), "{}", found.check("profile").1);
+        found.fails("tls", "the certificate is not trusted");
+    }
+    // Repaired where it lies, without a word changed in the profile.
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let found = until_doctor(&home, "the root to count", |found| found.check("tls").0 == "ok");
+    let told = found.check("tls").1;
+    assert!(told.ends_with("issued by \"Inspecting Root\" of \"Example Corp\""), "{told}");
+    assert_eq!((found.check("issuer").0, found.check("profile").0), ("ok", "ok"));
+
+    // Taken away it counts no longer; as text it does.
+    home.write("managed/10-network.toml", "version = 1\n", 0o644);
+    until_doctor(&home, "the root to be gone", |found| found.check("tls").0 == "failed");
+    home.write("managed/10-network.toml", &layer(&format!("'''{root}'''")), 0o644);
+    until_doctor(&home, "the root as text", |found| found.check("issuer").0 == "ok");
+    assert_eq!(home.agent_pid(), Some(agent.id()), "all of it without a restart");
+    // A user's file adds no root.
+    std::fs::remove_file(home.path().join("managed/10-network.toml")).unwrap();
+    home.write_profile(&format!("{}\n[network]\nca = ['''{root}''']\n", profile(&issuer, free_port())));
+    let without = |found: &Found| found.check("profile").0 != "ok" && found.check("tls").0 == "failed";
+    let found = until_doctor(&home, "a root of the user's", without);
+    found.fails("tls", "the certificate is not trusted");
+}
+
+/// A proxy that connects every `CONNECT` to this port of this machine, and what it was asked.
+fn tunnel_to(port: u16) -> (u16, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let asked: Arc<Mutex<String>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let seen = Arc::clone(&seen);
+            thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+                    head.push(byte[0]);
+                }
+                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&head));
+                let Ok(mut far) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return };
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+                let (mut back, mut forth) = (stream.try_clone().unwrap(), far.try_clone().unwrap());
+                let other = thread::spawn(move || {
+                    let _ = std::io::copy(&mut forth, &mut back);
+                    let _ = back.shutdown(std::net::Shutdown::Write);
+                });
+                let _ = std::io::copy(&mut stream, &mut far);
+                let _ = far.shutdown(std::net::Shutdown::Write);
+                let _ = other.join();
+            });
+        }
+    });
+    (own, asked)
+}
+
+#[test]
+fn a_proxy_of_the_managed_profile_is_used_and_named_as_it_is() {
+    let home = Arc::new(Home::new());
+    let (port, root, _server) = behind_a_private_root(&home, "DNS:login.corp.invalid");
+    let issuer = "https://login.corp.invalid";
+    publish(&home, issuer);
+    // What the environment says counts only until the profile says something.
+    home.set_variable("HTTPS_PROXY", "http://127.0.0.1:9");
+    let local = DevIssuer::start(Config::default()).unwrap();
+    let second = profile(local.issuer(), 0).replace("corp", "local").split("[resources").next().unwrap().to_owned();
+    let second = second.split_once("[accounts").unwrap().1.to_owned();
+    home.write_profile(&format!("{}\n[accounts{second}", profile(issuer, free_port())));
+    let managed = home.folder("managed");
+    let agent = Agent::start(&home, Some(managed));
+    assert!(doctor(&home).check("proxy").1.contains("HTTPS_PROXY of the agent"));
+
+    let layer = |rule: &str| {
+        let text = format!("version = 1\n[network]\nca = ['''{root}''']\n{rule}\n");
+        // In one step, as a good installer does.
+        let fresh = home.write("managed/10-network.new", &text, 0o644);
+        std::fs::rename(fresh, home.path().join("managed/10-network.toml")).unwrap();
+    };
+    let (through, asked) = tunnel_to(port);
+    layer(&format!("proxy = \"http://127.0.0.1:{through}\""));
+    let words = format!("http://127.0.0.1:{through} (the profile) lets us through");
+    let found = until_doctor(&home, "the way through the proxy", |found| found.output.stdout.contains(&words));
+    let of_corp = |found: &Found, check: &str| {
+        let one = found.checks.iter().find(|one| one["check"] == check && one["account"] == "corp").unwrap();
+        (one["state"].as_str().unwrap().to_owned(), one["finding"].as_str().unwrap().to_owned())
+    };
+    assert_eq!((of_corp(&found, "proxy").1, of_corp(&found, "issuer").0), (words, "ok".to_owned()));
+    assert!(of_corp(&found, "tls").1.contains("\"Inspecting Root\""), "{:?}", of_corp(&found, "tls"));
+    let seen = asked.lock().unwrap().clone();
+    assert!(seen.starts_with("CONNECT login.corp.invalid:443"), "{seen}");
+    assert!(!seen.contains("127.0.0.1"), "what is on this machine is never asked of a proxy: {seen}");
+    let near = found.checks.iter().find(|one| one["check"] == "issuer" && one["account"] == "local").unwrap();
+    assert_eq!(near["state"], "ok");
+
+    for (status, words, step) in [
+        ("407 Proxy Authentication Required", "wants a user name and password (status 407)", "ask IT"),
+        ("403 Forbidden", "does not let us through (status 403)", "no_proxy"),
+    ] {
+        let (port, _) = proxy(status);
+        layer(&format!("proxy = \"http://127.0.0.1:{port}\""));
+        let found = until_doctor(&home, words, |found| found.check("proxy").1.contains(words));
+        let hint = found.fails("proxy", words);
+        assert!(hint.contains(step), "{hint}");
+        assert_eq!(found.output.code, 7);
+    }
+    layer(&format!("proxy = \"http://127.0.0.1:{through}\"\nno_proxy = [\".corp.invalid\"]"));
+    let excepted = |found: &Found| found.output.stdout.contains("no_proxy of the profile");
+    let found = until_doctor(&home, "no proxy for this host", excepted);
+    assert_eq!(of_corp(&found, "proxy").1, "not used: no_proxy of the profile names this host");
+    found.fails("name", "cannot be resolved");
+    layer("proxy = \"none\"");
+    let forbidden = |found: &Found| found.output.stdout.contains("not used, as the profile says");
+    let found = until_doctor(&home, "no proxy", forbidden);
+    found.fails("name", "cannot be resolved");
+    assert_eq!(home.agent_pid(), Some(agent.id()), "all of it without a restart");
+}
+
 /// A proxy that refuses everybody with this status, and what it was asked.
 fn proxy(status: &'static str) -> (u16, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,7 +8,8 @@ use std::{
 /// Every document in Markdown.
 fn documents() -> Vec<PathBuf> {
     let root = e2e::repository();
-    let folders = ["", "docs", "docs/adr", ".github", ".github/ISSUE_TEMPLATE"].map(|folder| root.join(folder));
+    let folders = ["", "docs", "docs/adr", "docs/providers", "docs/profile", ".github", ".github/ISSUE_TEMPLATE"]
+        .map(|folder| root.join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder").flatten());
     files.map(|file| file.path()).filter(|file| file.extension().is_some_and(|kind| kind == "md")).collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! Every case is followed by a good request, which must be answered as if nothing had happened.
 
+mod unheard;
+
 use super::nonsense::lone_agent;
 use e2e::{
     http::{self, Answer},

@@ -47,7 +47,7 @@ fn a_spoilt_managed_file_loosens_nothing() {
     denied();
 
     // An agent that starts with such a file issues nothing at all.
-    agent.restart();
+    agent.restart_after_stop();
     home.daypass(&["token", "payments"]).fails(9);
     home.daypass(&["token", "api"]).fails(9);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();

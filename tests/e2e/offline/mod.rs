@@ -2,7 +2,10 @@
 
 mod architecture;
 mod browser;
+mod callback;
+mod circumstances;
 mod connections;
+mod desk;
 mod doctor;
 mod documents;
 mod errors_table;
@@ -11,6 +14,8 @@ mod interface;
 mod lifecycle;
 mod managed;
 mod nonsense;
+mod page_sessions;
+mod profiles;
 mod service;
 mod slow;
 mod threat_model;

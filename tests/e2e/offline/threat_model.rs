@@ -1,7 +1,7 @@
 //! `docs/threat-model.md` is the index of what is promised: each promise names the tests that hold it, and they exist.
 //!
 //! A promise is a row of a table whose first cell is its number. A test is named in back ticks by its path, the function
-//! last: `` `online::consent::deny_is_final` ``.
+//! last: `` `online::consent::deny_is_final` ``. `docs/hostile-cases.md` is held against the tests in the same way.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -32,13 +32,55 @@ fn tests(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-#[test]
-fn every_promise_names_tests_that_exist() {
+fn known_tests() -> BTreeSet<String> {
     let root = e2e::repository();
     let mut known = BTreeSet::new();
     tests(&root.join("crates"), &mut known);
     tests(&root.join("tests"), &mut known);
     assert!(known.contains("every_promise_names_tests_that_exist"), "the search finds tests");
+    known
+}
+
+/// The tests a row names.
+fn named(row: &str) -> Vec<&str> {
+    row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect()
+}
+
+#[test]
+fn every_hostile_case_names_tests_that_exist_or_says_why_not() {
+    let known = known_tests();
+    let text = fs::read_to_string(e2e::repository().join("docs/hostile-cases.md")).expect("docs/hostile-cases.md");
+    let mut cases = BTreeSet::new();
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let numbered = |case: &str| case.len() == 3 && case[1..].bytes().all(|byte| byte.is_ascii_digit());
+        let numbers: Vec<_> = cells[0].split(", ").filter(|case| numbered(case)).collect();
+        if numbers.is_empty() {
+            continue;
+        }
+        for number in &numbers {
+            assert!(cases.insert((*number).to_owned()), "{number} stands there twice");
+        }
+        let reason = cells[2].strip_prefix("– ").is_some_and(|why| why.len() > 20);
+        assert!(reason || !named(row).is_empty(), "{} names no test and no reason", cells[0]);
+        for test in named(row) {
+            assert!(
+                known.contains(test.rsplit("::").next().unwrap_or_default()),
+                "{}: no test is called {test}",
+                cells[0]
+            );
+        }
+    }
+    for (kind, least) in [('H', 30), ('C', 15), ('T', 15), ('I', 12), ('N', 12), ('L', 12), ('S', 10), ('X', 8)] {
+        let found = cases.iter().filter(|case| case.starts_with(kind)).count();
+        assert!(found >= least, "only {found} cases of {kind}");
+    }
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let root = e2e::repository();
+    let known = known_tests();
     let text = fs::read_to_string(root.join("docs/threat-model.md")).expect("docs/threat-model.md");
     let mut promises = BTreeSet::new();
     for row in text.lines().filter(|line| line.starts_with('|')) {
@@ -48,9 +90,8 @@ fn every_promise_names_tests_that_exist() {
             continue;
         };
         promises.insert(number);
-        let named: Vec<_> = row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
-        assert!(!named.is_empty(), "promise {number} names no test");
-        for test in named {
+        assert!(!named(row).is_empty(), "promise {number} names no test");
+        for test in named(row) {
             let function = test.rsplit("::").next().unwrap_or_default();
             assert!(known.contains(function), "promise {number}: no test is called {test}");
         }

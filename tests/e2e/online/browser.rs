@@ -57,3 +57,22 @@ fn chromium_denies() {
     world.daypass(&["token", "payments", "--wait", "30s"]).fails(5);
     assert!(world.rows(&["grants"]).is_empty());
 }
+
+#[test]
+fn escape_denies_and_enter_answers_nothing() {
+    let world = World::new(Options { robot: true, ..Options::default() });
+    world.answer("Enter");
+    world.sign_in();
+    let ask = |name: &str, wait: &str| {
+        let script = world.home.script(name);
+        world.home.run(&script, &["token", "payments", "--wait", wait], "", Duration::from_mins(1))
+    };
+    ask("enter", "6s").fails(6);
+    assert!(world.rows(&["grants"]).is_empty());
+    world.answer("Escape");
+    ask("escape", "30s").fails(5);
+    let lines = world.rows(&["audit"]);
+    let answers: Vec<_> = lines.iter().filter(|line| line["event"] == "consent.denied").collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert!(answers[0]["program"].as_str().unwrap().ends_with("/escape"), "{answers:?}");
+}

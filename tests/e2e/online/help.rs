@@ -3,25 +3,17 @@
 //! They are collected from the help itself, so a new example is tested without a word here: it has to end with 0. Not as
 //! written are only the names of a question and of a permission, which the agent chooses (see [`STANDING_FOR`]), and the
 //! curl that is found, because the service of the examples does not exist. Not at a prompt of the one world, but in a home
-//! of their own, run those that start or stop the agent.
+//! of their own, run those that start or stop the agent, and those of `daypass init`, whose issuer is the test's.
 
 use e2e::{
     agent::Agent,
+    browser::Mode,
     home::Home,
-    process::{self, Running},
+    prompt::{Prompt, Said},
+    provider::{Provider, Setup},
     world::{Options, World},
 };
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::Write as _,
-    process::{ChildStdin, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -31,82 +23,6 @@ const STANDING_FOR: [(&str, &str, &str); 3] = [
     ("daypass deny ", "4f2a", "requests"),
     ("daypass grants revoke ", "7", "grants"),
 ];
-
-/// An interactive shell in a terminal of its own, in which `daypass` is what `daypass` is here.
-struct Prompt {
-    home: Arc<Home>,
-    keys: ChildStdin,
-    _shell: Running,
-}
-
-/// What came of something typed.
-#[derive(Debug)]
-struct Said {
-    code: String,
-    out: String,
-    err: String,
-}
-
-impl Prompt {
-    fn open(home: &Arc<Home>) -> Self {
-        let programs = e2e::program("daypass").parent().expect("a folder").display().to_string();
-        let path = format!("{}:{programs}:{}", home.folder("home/bin").display(), std::env::var("PATH").unwrap());
-        // A shell keeps ignoring what was ignored when it started, as Ctrl-C is in a job in the background.
-        let mut command = Command::new("env");
-        // Without a command, so that the shell leads its session, as a person's does.
-        command.args(["--default-signal", "script", "--quiet", "--return", "/dev/null"]);
-        let screen = fs::File::create(home.log("screen")).unwrap();
-        home.prepare(&mut command).env("PATH", path).env("TERM", "dumb").env("SHELL", "/bin/bash");
-        let mut shell = process::spawn(command.stdin(Stdio::piped()).stdout(screen).stderr(Stdio::null()));
-        let keys = shell.stdin.take().expect("piped");
-        Self { home: home.clone(), keys, _shell: Running::adopt(shell) }
-    }
-
-    /// Where what is typed next leaves its text, its answer, what it says besides, and its code.
-    fn begin(&self, line: &str) -> [String; 4] {
-        static TYPED: AtomicUsize = AtomicUsize::new(0);
-        let typed = TYPED.fetch_add(1, Ordering::Relaxed);
-        let files = ["line", "out", "err", "code"].map(|kind| self.home.log(&format!("{typed}.{kind}")));
-        let files = files.map(|file| file.display().to_string());
-        self.home.write(&format!("log/{typed}.line"), &format!("{line}\n"), 0o644);
-        files
-    }
-
-    fn end([_, out, err, code]: &[String; 4]) -> Said {
-        let limit = Duration::from_mins(2);
-        let code = e2e::until("the command to end", limit, || {
-            fs::read_to_string(code).ok().filter(|code| code.ends_with('\n'))
-        });
-        let text = |file| fs::read_to_string(file).unwrap_or_default();
-        Said { code: code.trim().to_owned(), out: text(out), err: text(err) }
-    }
-
-    /// Types something and returns what came of it. `meanwhile` runs beside it and is given the file of its answer.
-    fn run_while(&mut self, line: &str, meanwhile: impl FnOnce(&str)) -> Said {
-        let files = self.begin(line);
-        let [text, out, err, code] = &files;
-        writeln!(self.keys, ". {text} >{out} 2>{err}; echo $? >{code}").expect("the shell reads");
-        meanwhile(out);
-        Self::end(&files)
-    }
-
-    fn run(&mut self, line: &str) -> Said {
-        self.run_while(line, |_| ())
-    }
-
-    /// Types something that has no end, and Ctrl-C once it has answered.
-    fn interrupt(&mut self, line: &str) -> Said {
-        let files = self.begin(line);
-        let [text, out, err, code] = &files;
-        writeln!(self.keys, ". {text} >{out} 2>{err}").expect("the shell reads");
-        e2e::until("an answer", LIMIT, || fs::metadata(out).is_ok_and(|file| file.len() > 0).then_some(()));
-        self.keys.write_all(b"\x03").expect("the shell reads");
-        // The terminal forgets what is typed before the interrupt has arrived.
-        std::thread::sleep(Duration::from_millis(500));
-        writeln!(self.keys, "echo $? >{code}").expect("the shell reads");
-        Self::end(&files)
-    }
-}
 
 /// Every example of the help, in its order, each once.
 fn examples(home: &Home) -> Vec<String> {
@@ -149,7 +65,8 @@ impl Stage {
         home.write("home/report.sh", report, 0o755);
         let with_browser = fs::read_to_string(home.path().join("home/.config/daypass/profile.toml")).unwrap();
         let without_browser = with_browser.replace(&e2e::world::browser_command(home), "");
-        for name in ["corp.toml", "profile.toml"] {
+        home.folder("home/profile.d");
+        for name in ["corp.toml", "new.toml", "profile.toml", "profile.d/10-corp.toml"] {
             home.write(&format!("home/{name}"), &without_browser, 0o600);
         }
         let prompt = Prompt::open(&world.home);
@@ -283,11 +200,40 @@ fn play_agent(example: &str) {
     assert!(home.agent_pid().is_none(), "{example}");
 }
 
+/// Sets up and takes back, one after the other in one home, at the certified provider.
+fn play_init(examples: &[&String]) {
+    let home = Arc::new(Home::new());
+    let provider = Provider::start(Setup::default());
+    let mode = Mode { consent: "today".to_owned(), ..Mode::default() };
+    mode.write(&home.log("mode.json")).unwrap();
+    home.write_profile(&format!("version = 1\n{}", e2e::world::browser_command(&home)));
+    let mut prompt = Prompt::open(&home);
+    for example in examples {
+        let issuer = provider.issuer.as_str();
+        let answers: &[(&str, &str)] = match example.as_str() {
+            "daypass init" => &[("number: ", "5"), ("Issuer, such as", issuer), ("client ID", "daypass")],
+            "daypass init --provider okta" => &[("Okta domain", issuer), ("client ID it got", "daypass")],
+            _ => &[],
+        };
+        let said = prompt.run_answering(&example.replace("https://login.example.com", issuer), answers);
+        assert_eq!(said.code, "0", "{example}\n{said:?}");
+        let good = match () {
+            () if example.ends_with("--dry-run") => said.out.contains("[accounts.work]"),
+            () if example.ends_with("--undo") => said.err.contains("is out of"),
+            () => said.err.contains("it works"),
+        };
+        assert!(good, "{example}\n{said:?}");
+    }
+    home.daypass(&["agent", "stop"]).ok();
+}
+
 #[test]
 fn every_example_of_the_help_goes_as_written() {
     let mut stage = Stage::new();
     let examples = examples(&stage.world.home);
-    for example in &examples {
+    let (init, others): (Vec<_>, Vec<_>) = examples.iter().partition(|example| example.starts_with("daypass init"));
+    play_init(&init);
+    for example in others {
         if example.starts_with("daypass agent") { play_agent(example) } else { stage.play(example) }
     }
     for (start, name, _) in STANDING_FOR {

@@ -1,24 +1,37 @@
 //! What needs the provider, and for some the real keychain and the real browser.
 
+mod accounts;
 mod activity;
 mod answering;
+mod audit;
 mod blocking;
 mod browser;
 mod canary;
 mod consent;
 mod curl;
+mod desktop;
+mod device;
 mod doctor;
 mod failpoints;
 mod help;
+mod init;
 mod issuer_down;
 mod keychain;
 mod kill;
 mod logout;
 mod managed;
 mod minted;
+mod notifications;
+mod pages;
+mod par;
 mod parallel;
+mod pause;
+mod profiles;
+mod providers;
 mod readme;
 mod refresh;
+mod rounds;
 mod screen;
 mod sign_in;
+mod stepup;
 mod token;

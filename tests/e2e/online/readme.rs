@@ -9,19 +9,12 @@ use e2e::{
     documents::{Block, blocks},
     home::Home,
     keyring::Keyring,
-    process::{self, Output, Running},
+    process::{self, Output},
+    prompt::Prompt,
     world::{self, Options, World},
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::Write as _,
-    path::PathBuf,
-    process::{ChildStdin, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 const LANGUAGES: [&str; 3] = ["python", "js", "go"];
 
@@ -97,44 +90,11 @@ fn each_language_gets_a_token_and_says_why_it_got_none() {
     }
 }
 
-/// An interactive shell in a terminal of its own.
-struct Prompt {
-    home: Arc<Home>,
-    keys: ChildStdin,
-    typed: usize,
-    _shell: Running,
-}
-
-impl Prompt {
-    fn open(home: &Arc<Home>, path: &str) -> Self {
-        let mut command = Command::new("script");
-        command.args(["--quiet", "--return", "--command", "bash --norc --noprofile -i", "/dev/null"]);
-        let screen = fs::File::create(home.log("screen")).unwrap();
-        home.prepare(&mut command).env("PATH", path).stdin(Stdio::piped()).stdout(screen).stderr(Stdio::null());
-        let mut shell = process::spawn(&mut command);
-        let keys = shell.stdin.take().expect("piped");
-        Self { home: home.clone(), keys, typed: 0, _shell: Running::adopt(shell) }
-    }
-
-    /// Runs a block in this very shell and returns what it wrote on standard output; it has to end well.
-    fn run(&mut self, text: &str) -> String {
-        self.typed += 1;
-        let folder = self.home.folder("log").display().to_string();
-        let [block, out, code] = ["block", "out", "code"].map(|kind| format!("{}.{kind}", self.typed));
-        self.home.write(&format!("log/{block}"), text, 0o644);
-        writeln!(self.keys, ". {folder}/{block} >{folder}/{out}; echo $? >{folder}/{code}.draft; mv {folder}/{code}.draft {folder}/{code}")
-            .expect("the shell reads");
-        let code = self.home.log(&code);
-        e2e::until("the block to end", Duration::from_mins(2), || code.is_file().then_some(()));
-        let said = fs::read_to_string(self.home.log(&out)).unwrap();
-        let screen = || fs::read_to_string(self.home.log("screen")).unwrap_or_default();
-        assert_eq!(fs::read_to_string(code).unwrap().trim(), "0", "this failed:\n{text}\n{said}\n{}", screen());
-        said
-    }
-
-    fn screen(&self) -> String {
-        fs::read_to_string(self.home.log("screen")).unwrap_or_default()
-    }
+/// Types a block, which has to end well, and returns what it wrote on standard output.
+fn run(prompt: &mut Prompt, text: &str) -> String {
+    let said = prompt.run_on_screen(text, |_| ());
+    assert_eq!(said.code, "0", "this failed:\n{text}\n{}\n{}", said.out, prompt.screen());
+    said.out
 }
 
 /// A checkout that is already built: `target/release` holds what the test was built with, and `cargo` only looks.
@@ -157,13 +117,13 @@ fn the_first_five_minutes_go_as_written() {
         mode.write(&home.log("mode.json")).unwrap();
     };
     let port = world::free_port().to_string();
-    let mut prompt = Prompt::open(&home, &checkout(&home));
+    let mut prompt = Prompt::open_with(&home, &checkout(&home));
     let mut seen = BTreeSet::new();
     for block in blocks("README.md").iter().filter(|block| block.language == "sh" && block.text != NOT_TYPED) {
         let has = |part: &str| block.text.contains(part);
         // What the person does at the browser while this block runs.
         mode(if has(r#""wait": 60"#) { "once" } else { "today" });
-        let said = prompt.run(&block.text.replace("4020", &port));
+        let said = run(&mut prompt, &block.text.replace("4020", &port));
         let kind = if has("cargo build") {
             "build"
         } else if has("daypass-dev-issuer --port") {
@@ -171,7 +131,7 @@ fn the_first_five_minutes_go_as_written() {
         } else if has("profile.toml <<") {
             assert!(said.contains(": ok"), "{said}");
             let more = format!("cat >>~/.config/daypass/profile.toml <<'EOF'\n{}EOF\n", world::browser_command(&home));
-            prompt.run(&more);
+            run(&mut prompt, &more);
             "profile"
         } else if has("daypass login") {
             assert!(is_jwt(said.trim()), "{said}");
@@ -189,7 +149,7 @@ fn the_first_five_minutes_go_as_written() {
             assert!(said.starts_with("HTTP/1.1 401") && said.to_lowercase().contains("set-cookie: daypass_"), "{said}");
             assert_eq!(answer(&said)["code"], "consent_required");
             // Now the person clicks.
-            let allowed = || prompt.run("daypass grants --json").contains("/curl").then_some(());
+            let allowed = || run(&mut prompt, "daypass grants --json").contains("/curl").then_some(());
             e2e::until("the answer", Duration::from_secs(20), allowed);
             "curl over TCP"
         } else if has("-c jar") {

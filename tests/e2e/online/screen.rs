@@ -108,7 +108,18 @@ fn state(home: &Home) -> String {
 
 #[track_caller]
 fn wait_for(home: &Home, expected: &str) {
-    until(&format!("the screen to be {expected}"), Duration::from_secs(30), || (state(home) == expected).then_some(()));
+    wait_at_most(home, expected, Duration::from_secs(30));
+}
+
+/// As long as a lock outlasts a source that is gone, and some more.
+#[track_caller]
+fn wait_for_long(home: &Home, expected: &str) {
+    wait_at_most(home, expected, Duration::from_secs(90));
+}
+
+#[track_caller]
+fn wait_at_most(home: &Home, expected: &str, patience: Duration) {
+    until(&format!("the screen to be {expected}"), patience, || (state(home) == expected).then_some(()));
 }
 
 /// State and finding of the doctor's line.
@@ -250,18 +261,63 @@ fn a_screen_saver_is_believed_where_there_is_no_logind() {
 }
 
 #[test]
-fn without_a_word_from_anybody_it_is_unknown_and_counts_as_unlocked() {
+fn nobody_but_logind_is_believed_and_a_flood_of_others_holds_up_nothing() {
+    let desk = Desk::start(SENSITIVE);
+    desk.permit("payroll", "today");
+    // Many more than any queue holds, while the real one speaks too.
+    desk.logind.pretend_to_lock(3000);
+    assert_eq!(state(&desk.home), "unlocked");
+    desk.home.daypass(&["token", "payroll"]).ok();
+    assert_eq!(desk.audited("grant.ended", "payroll"), 0);
+    thread::scope(|scope| {
+        scope.spawn(|| desk.logind.pretend_to_lock(3000));
+        desk.lock(true);
+        desk.lock(false);
+    });
+    assert_eq!(state(&desk.home), "unlocked");
+}
+
+#[test]
+fn a_lock_outlasts_whoever_told_it_until_he_is_really_gone() {
     let mut desk = Desk::start("");
     desk.permit("payments", "today");
     desk.lock(true);
+    // It restarts: not a word, and then it is still locked, or it is unlocked.
+    desk.logind.leave();
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(state(&desk.home), "locked");
     desk.home.daypass(&["token", "payments"]).fails(5);
+    desk.logind.join();
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(state(&desk.home), "locked");
+    desk.lock(false);
+    desk.home.daypass(&["token", "payments"]).ok();
+    // It does not answer.
+    desk.lock(true);
+    process::signal(desk.logind.bus.id(), Signal::STOP);
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(state(&desk.home), "locked");
+    process::signal(desk.logind.bus.id(), Signal::CONT);
+    // What is gone for good locks nobody out.
+    desk.logind.leave();
+    let left = Instant::now();
+    wait_for_long(&desk.home, "unknown");
+    assert!(left.elapsed() > Duration::from_secs(15), "{:?}", left.elapsed());
+    desk.home.daypass(&["token", "payments"]).ok();
+}
+
+#[test]
+fn without_a_word_from_anybody_it_is_unknown_and_counts_as_unlocked() {
+    let mut desk = Desk::start("");
+    desk.permit("payments", "today");
     desk.logind.leave();
     wait_for(&desk.home, "unknown");
     desk.home.daypass(&["token", "payments"]).ok();
     desk.logind.join();
-    wait_for(&desk.home, "locked");
+    desk.lock(true);
+    desk.home.daypass(&["token", "payments"]).fails(5);
     desk.logind.bus.kill();
-    wait_for(&desk.home, "unknown");
+    wait_for_long(&desk.home, "unknown");
     desk.home.daypass(&["token", "payments"]).ok();
     assert_eq!(doctor(&desk.home).0, "skipped");
 }

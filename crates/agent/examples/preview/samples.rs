@@ -2,8 +2,10 @@
 
 use super::views::{
     AccountRow, AccountState, ActivityPage, ActivityRow, Ask, Asker, BlockRow, Blocking, CONSTANT_PAGE, ConsentPage,
-    DecidedPage, Decision, Fact, GrantRow, GrantsPage, HomePage, Kind, Link, Long, MessagePage, Pick, QuestionRow,
-    SignInDonePage, SignInFailedPage, Timeline, Tone, When, ago, event_in_words, why_in_words,
+    DecidedPage, Decision, Fact, GrantRow, GrantsPage, Group, HomePage, Kind, Link, Long, MessagePage, Pager, Pick,
+    ProfilePage, ProgramPage, QuestionRow, SetBy, Setting, SignInDonePage, SignInFailedPage, Standing, Timeline, Tone,
+    WebLink, When, ago, escape_query, event_in_words, for_the_next, in_words, setting_in_words, span_in_words,
+    value_in_words, why_in_words,
 };
 use askama::Template;
 
@@ -26,6 +28,7 @@ fn asker(path: &str) -> Asker {
 fn ask(service: &str, scopes: &[&str]) -> Ask {
     Ask {
         service: service.to_owned(),
+        title: (service == "payments").then(|| "Payments and invoices".to_owned()),
         address: Some(format!("https://{service}.example.com")),
         account: "Alice · Example Corp".to_owned(),
         scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
@@ -129,6 +132,7 @@ fn grant(number: usize) -> GrantRow {
     };
     GrantRow {
         id: number.to_string(),
+        key: "L3Vzci9iaW4vcGF5bWVudHMtY2xp".to_owned(),
         program: Long::name(path.rsplit('/').next().unwrap_or_default()),
         path: Long::path(&path),
         service: ["payments", "invoices", "ledger"][number % 3].to_owned(),
@@ -139,13 +143,14 @@ fn grant(number: usize) -> GrantRow {
 }
 
 fn block(number: usize) -> BlockRow {
-    let GrantRow { id, program, path, .. } = grant(number);
-    BlockRow { id, program, path, since: when("4 minutes ago") }
+    let GrantRow { id, key, program, path, .. } = grant(number);
+    BlockRow { id, key, program, path, since: when("4 minutes ago") }
 }
 
 fn account(name: &str, who: Option<&str>, state: &str) -> AccountRow {
     AccountRow {
         name: name.to_owned(),
+        title: (name != "lab").then(|| "Example Corp".to_owned()),
         who: who.map(ToOwned::to_owned),
         issuer: format!("https://login.{name}.example.com"),
         state: AccountState::parse(state).unwrap_or(AccountState::SignInRequired),
@@ -159,13 +164,19 @@ fn home(grants: usize) -> HomePage {
         page_token: "t0k3n".to_owned(),
         said: None,
         locked: false,
+        paused: None,
         organisation: Some("Example Corp".to_owned()),
         support_url: Some("https://it.example.com/daypass".to_owned()),
+        links: vec![WebLink {
+            label: "Company handbook".to_owned(),
+            address: "https://handbook.example.com".to_owned(),
+        }],
         diagnostics: vec![],
         notices: vec![],
         questions: vec![],
         accounts: vec![account("corp", Some("Alice Archer"), "signed_in")],
-        grants: (0..grants).map(grant).collect(),
+        grants: (0..grants.min(5)).map(grant).collect(),
+        grants_in_all: grants,
         blocks: (0..grants / 50).map(block).collect(),
         address: "http://127.0.0.1:6174".to_owned(),
         version: "0.1.0".to_owned(),
@@ -204,13 +215,14 @@ fn homes() -> Vec<(&'static str, HomePage)> {
         account("attic", Some("Alice Archer"), "keychain_unavailable"),
     ];
     busy.test_policy = true;
+    busy.paused = Some(when("until 21:40"));
     let mut locked = home(1);
     locked.locked = true;
     locked.diagnostics = vec!["/etc/daypass/profile.d/10-corp.toml:1: not TOML: expected a key".to_owned()];
     vec![("home-empty", first), ("home", home(1)), ("home-busy", busy), ("home-locked", locked)]
 }
 
-fn activity(rows: usize, query: &str) -> ActivityPage {
+fn activity_rows(rows: usize) -> Vec<ActivityRow> {
     let row = |n: usize| {
         let (event, code, tone) = [
             ("token.issued", "ok", Tone::Good),
@@ -226,10 +238,15 @@ fn activity(rows: usize, query: &str) -> ActivityPage {
             outcome: tone,
             why: why_in_words(code),
             program: (n % 5 != 3).then_some(grant.path),
+            key: (n % 5 != 3).then_some(grant.key),
             service: (n % 5 != 3).then_some(grant.service),
             account: Some("corp".to_owned()),
         }
     };
+    (0..rows).map(row).collect()
+}
+
+fn activity(rows: usize, query: &str) -> ActivityPage {
     let picks = |all: &[&str], chosen: usize| -> Vec<Pick> {
         let pick = |(at, text): (usize, &&str)| Pick {
             value: (*text).to_owned(),
@@ -245,9 +262,124 @@ fn activity(rows: usize, query: &str) -> ActivityPage {
         services: picks(&["payments", "invoices", "ledger"], 0),
         outcomes: picks(&["Passes given", "Refused or failed"], 2),
         timeline: Timeline::new(passes),
-        rows: (0..rows).map(row).collect(),
+        rows: activity_rows(rows.min(Pager::LINES)),
         more: rows == 200,
+        pager: Pager::new(1, rows, format!("/activity?q={}&", escape_query(query))),
     }
+}
+
+fn program(path: &str, standing: Standing, grants: usize, rows: usize) -> ProgramPage {
+    ProgramPage {
+        page_token: "t0k3n".to_owned(),
+        said: (grants == 3).then(|| "The permission is taken back. The program has to ask the next time.".to_owned()),
+        key: "L3Vzci9iaW4vcGF5bWVudHMtY2xp".to_owned(),
+        name: Long::name(path.rsplit('/').next().unwrap_or(path)),
+        path: Long::path(path),
+        standing,
+        grants: (0..grants).map(grant).collect(),
+        by_settings: if grants == 3 { vec!["ledger".to_owned()] } else { vec![] },
+        rows: activity_rows(rows),
+        all: format!("/activity?program={}", escape_query(path)),
+    }
+}
+
+fn programs() -> Vec<(&'static str, ProgramPage)> {
+    let long = format!("/opt/{}", "a-program-with-a-remarkably-long-name-".repeat(8).get(..300).unwrap_or_default());
+    let blocked = Standing::Blocked("3".to_owned(), when(&ago(240)));
+    vec![
+        ("program", program("/usr/bin/payments-cli", Standing::Free, 3, 20)),
+        ("program-empty", program("/usr/bin/git", Standing::Free, 0, 0)),
+        ("program-blocked", program(&long, blocked, 0, 3)),
+        ("program-rtl", program("/home/alice/תוכנות/תשלומים", Standing::Free, 1, 1)),
+        ("program-terminal", program("terminal 4711 (/bin/bash)", Standing::Unclear, 1, 50)),
+    ]
+}
+
+fn setting(key: &str, value: &str, by: SetBy) -> Setting {
+    let end = key.rsplit('.').next().unwrap_or(key);
+    let label = if key.starts_with("accounts") || key.starts_with("resources") { end } else { key };
+    let place = if by == SetBy::BuiltIn { "" } else { "/etc/daypass/profile.d/10-corp.toml:14" };
+    Setting {
+        label: setting_in_words(label),
+        key: key.to_owned(),
+        value: value_in_words(label, value),
+        by,
+        place: place.to_owned(),
+    }
+}
+
+fn profile(services: usize) -> ProfilePage {
+    let group = |heading: &str, name: Option<String>, title: Option<&str>, settings: Vec<Setting>| Group {
+        heading: heading.to_owned(),
+        name,
+        title: title.map(str::to_owned),
+        settings,
+    };
+    let account = vec![
+        setting("accounts.corp.issuer", "https://login.example.com", SetBy::Locked),
+        setting("accounts.corp.client_id", "daypass", SetBy::Locked),
+        setting("accounts.corp.scopes", "openid, profile, email", SetBy::Suggested),
+        setting("accounts.corp.redirect_uri", "http://127.0.0.1/callback", SetBy::BuiltIn),
+    ];
+    let rest = vec![
+        setting("name", "Example Corp", SetBy::Locked),
+        setting("consent.idle", &span_in_words(43_200), SetBy::You),
+        setting("browser.command", "firefox, -P, work", SetBy::You),
+        setting("notifications.enabled", "yes", SetBy::BuiltIn),
+    ];
+    let service = |n: usize| {
+        let settings = vec![
+            setting("resources.payments.account", "corp", SetBy::Locked),
+            setting("resources.payments.description", &"long words ".repeat(20), SetBy::Suggested),
+        ];
+        group(
+            "Service",
+            Some(format!("payments-{n}")),
+            n.is_multiple_of(2).then_some("Payments and invoices"),
+            settings,
+        )
+    };
+    ProfilePage {
+        locked: false,
+        is_managed: services > 0,
+        organisation: Some("Example Corp".to_owned()),
+        support_url: (services > 0).then(|| "https://it.example.com/daypass".to_owned()),
+        links: vec![WebLink {
+            label: "Company handbook".to_owned(),
+            address: "https://handbook.example.com".to_owned(),
+        }],
+        faults: vec![],
+        remarks: vec![],
+        groups: vec![
+            group("Account", Some("corp".to_owned()), Some("Example Corp"), account),
+            group("Everything else", None, None, rest),
+        ],
+        services: (0..services.min(100)).map(service).collect(),
+        more_services: services.saturating_sub(100),
+        own_file: "/home/alice/.config/daypass/profile.toml".to_owned(),
+        test_policy: false,
+    }
+}
+
+fn profiles() -> Vec<(&'static str, ProfilePage)> {
+    let mut faulty = profile(1);
+    faulty.faults = vec![
+        "/etc/daypass/profile.d/10-corp.toml:14: unknown key “scope” in resources.payments; the entry does not count"
+            .to_owned(),
+    ];
+    faulty.remarks = vec![format!("/home/alice/.config/daypass/profile.toml:3: {}", in_words(3_600))];
+    faulty.test_policy = true;
+    let mut locked = profile(0);
+    locked.locked = true;
+    locked.faults = vec![format!("/etc/daypass/profile.d/10-corp.toml:1: not TOML, {}", for_the_next(3_600))];
+    locked.groups.clear();
+    vec![
+        ("profile-0", profile(0)),
+        ("profile", profile(5)),
+        ("profile-200", profile(200)),
+        ("profile-faulty", faulty),
+        ("profile-locked", locked),
+    ]
 }
 
 fn decided(decision: Decision, blocking: Blocking) -> DecidedPage {
@@ -256,6 +388,7 @@ fn decided(decision: Decision, blocking: Blocking) -> DecidedPage {
         program: Long::name("payments-cli"),
         services: vec!["payments".to_owned(), "invoices".to_owned()],
         id: "q7f3".to_owned(),
+        window: blocking == Blocking::Done,
         blocking,
     }
 }
@@ -268,6 +401,12 @@ pub(crate) fn all() -> Result<Vec<(String, String)>, askama::Error> {
         add(name, page.render()?);
     }
     for (name, page) in homes() {
+        add(name, page.render()?);
+    }
+    for (name, page) in programs() {
+        add(name, page.render()?);
+    }
+    for (name, page) in profiles() {
         add(name, page.render()?);
     }
     for (name, decision) in [
@@ -290,7 +429,9 @@ pub(crate) fn all() -> Result<Vec<(String, String)>, askama::Error> {
         let page = GrantsPage {
             page_token: "t0k3n".to_owned(),
             said: None,
-            grants: (0..rows).map(grant).collect(),
+            grants: (0..rows.min(Pager::LINES)).map(grant).collect(),
+            query: String::new(),
+            pager: Pager::new(2, rows, "/permissions?"),
             blocks: (0..rows.min(4)).map(block).collect(),
         };
         add(&format!("permissions-{rows}"), page.render()?);
@@ -329,6 +470,7 @@ pub(crate) fn all() -> Result<Vec<(String, String)>, askama::Error> {
             means: "You are still signed out; nothing has changed.".to_owned(),
             next: "Run daypass login again, and show the technical detail to your IT if it fails the same way."
                 .to_owned(),
+            again: Some(Link { address: "/start/ticket".to_owned(), words: "Try again".to_owned() }),
             detail: Some("issuer_rejected".to_owned()),
             provider_said: vec![
                 Fact { label: "Error".to_owned(), value: "access_denied".to_owned() },

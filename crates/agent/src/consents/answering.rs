@@ -114,7 +114,7 @@ impl Agent {
                 return Err(NotTaken::Over(State::Gone));
             }
         }
-        let answered = self.take(id, choice, via, shown, &rules)?;
+        let answered = self.take(id, choice, via, shown)?;
         self.consents.bump();
         self.changed("requests");
         self.changed("grants");
@@ -128,16 +128,28 @@ impl Agent {
         choice: Choice,
         via: &'static str,
         shown: Option<&BTreeSet<Waiter>>,
-        rules: &Rules,
     ) -> Result<Question, NotTaken> {
         let internal = |error: crate::store::StoreError| NotTaken::Refused(Refusal::Internal(error.to_string()));
         let now = self.now();
         let mut table = lock(&self.consents.table);
-        // Looked at with the table in hand: a lock that comes now ends what is given here.
+        // Looked at with the table in hand: a lock, a pause or a block that comes now ends what is given here.
         if choice != Choice::Deny && self.screen.is_locked() {
             return Err(unavailable("the screen is locked"));
         }
+        if choice != Choice::Deny
+            && let Some(refusal) = self.paused()
+        {
+            return Err(NotTaken::Refused(refusal));
+        }
         let question = table.get(id).cloned().ok_or(NotTaken::Unknown)?;
+        if choice != Choice::Deny && self.store.is_blocked(&question.ask.program) {
+            return Err(NotTaken::Refused(Refusal::ProgramBlocked));
+        }
+        // With the table in hand no other profile comes into force: what is given here is given by the one that is.
+        let rules = &*self.rules();
+        if is_stale(rules, &question.ask) {
+            return Err(NotTaken::Over(State::Gone));
+        }
         let sensitive = rules.resources.get(&question.ask.resource).is_none_or(|r| r.sensitive);
         table.may_answer(id, choice, sensitive, now)?;
         let lasting = matches!(choice, Choice::Today | Choice::Always);
@@ -175,6 +187,7 @@ impl Agent {
             created: now,
             last_used: now,
             until: (choice == Choice::Today).then_some(now + today),
+            package: package_to_follow(&self.lookup, &question.ask),
         })
     }
 
@@ -220,6 +233,20 @@ impl Agent {
     }
 }
 
+#[cfg(test)]
+impl Agent {
+    /// Answers on a page.
+    pub(crate) fn take_for_test(&self, id: &str, choice: Choice) {
+        self.take(id, choice, "page", None).unwrap();
+    }
+}
+
+/// The package whose updates of the program a grant may follow: one that owns a file only root can write.
+fn package_to_follow(lookup: &Lookup, ask: &Ask) -> Option<String> {
+    let Program::Executable { file, .. } = &ask.program else { return None };
+    ask.peer.package.clone().filter(|package| lookup.may_follow(file, package))
+}
+
 /// Whether nothing but a person's prompt, or the system itself, started both the answer and each of the askers.
 fn are_apart(lookup: &Lookup, own: &Lineage, askers: &[(Lineage, ProcessInstance)], is_prompt: bool) -> bool {
     askers.iter().all(|(asker, subject)| match own.common_with(asker) {
@@ -236,5 +263,26 @@ fn asks_itself(asker: &Program, answerer: Option<&Program>) -> bool {
         (Program::Executable { file: a, .. }, Program::Executable { file: b, .. })
         | (Program::Script { script: a, .. }, Program::Script { script: b, .. }) => a.digest == b.digest,
         (a, b) => a.key() == b.key(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use broker::BlockKey;
+
+    #[tokio::test]
+    async fn a_block_that_comes_first_leaves_only_no_for_an_answer() {
+        let (_room, agent) = testing::agent().await;
+        let (peer, program) = testing::peer("/usr/bin/tool");
+        let (opened, _) = agent.open_in_table(testing::ask(&peer), "one".to_owned(), None).unwrap();
+        agent.store.add_block(&BlockKey::of(&program), agent.now()).unwrap();
+        for choice in [Choice::Once, Choice::Today, Choice::Always] {
+            let taken = agent.take(&opened.id, choice, "page", None).map(|question| question.id);
+            assert_eq!(taken, Err(NotTaken::Refused(Refusal::ProgramBlocked)), "{choice:?}");
+        }
+        assert!(agent.store.all_grants().is_empty());
+        assert_eq!(agent.take(&opened.id, Choice::Deny, "page", None).unwrap().state, State::Answered(Choice::Deny));
     }
 }

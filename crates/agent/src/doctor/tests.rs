@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 fn account(issuer: &str) -> Account {
     Account {
         name: "corp".parse().unwrap(),
+        title: None,
         issuer: issuer.parse().unwrap(),
         client_id: "daypass".to_owned(),
         client_secret: None,
@@ -160,7 +161,9 @@ fn a_proxy_is_one_line_with_what_is_wrong_with_it() {
         );
     }
     for (way, want) in [
-        (Way::Excepted, "ok proxy: not used: NO_PROXY of the agent names this host"),
+        (Way::Excepted("NO_PROXY"), "ok proxy: not used: NO_PROXY of the agent names this host"),
+        (Way::Excepted("profile"), "ok proxy: not used: no_proxy of the profile names this host"),
+        (Way::Forbidden, "ok proxy: not used, as the profile says"),
         (Way::Unreadable("ALL_PROXY"), "warning proxy: ALL_PROXY is no address of a proxy, so none is used"),
     ] {
         let found = Diagnosis { way, ..healthy() };
@@ -212,4 +215,16 @@ fn a_diagnostic_names_its_file() {
     ] {
         assert_eq!(file_of(line), file);
     }
+}
+
+#[test]
+fn what_to_do_about_a_void_certificate_names_its_own_file() {
+    let of = |why: &str| repair_of(&format!("/etc/10.toml:7: network.ca entry 1 counts for nothing: {why}"));
+    for why in ["/etc/ca.pem cannot count: others than root may write to it", "/etc/ca.pem holds no certificate in PEM"]
+    {
+        let step = of(why);
+        assert!(step.contains("PEM into /etc/ca.pem, ") && step.contains("chown root:root /etc/ca.pem"), "{step}");
+    }
+    assert!(of("holds no certificate in PEM").contains("under [network] ca in /etc/10.toml"));
+    assert_eq!(repair_of("/etc/10.toml:7: name must be text"), "daypass profile check /etc/10.toml");
 }

@@ -30,7 +30,7 @@ pub(super) fn checks(account: &Account, found: &Diagnosis, tell_proxy: bool) -> 
     let mut checks = Vec::new();
     let host = host_of(account.issuer.as_str());
     if let Way::Proxy { address, from, signs_in } = &found.way {
-        checks.push(through_proxy(found, &proxy_in_words(address, from, *signs_in), *signs_in));
+        checks.push(through_proxy(found, &proxy_in_words(address, from, *signs_in), from, *signs_in));
     } else {
         checks.extend(tell_proxy.then(|| no_proxy(&found.way)));
         checks.extend((found.name != Stage::Needless).then(|| name(found, host)));
@@ -60,7 +60,9 @@ fn proxy_in_words(address: &str, from: &str, signs_in: bool) -> String {
 
 fn no_proxy(way: &Way) -> DoctorCheck {
     match way {
-        Way::Excepted => check("proxy", State::Ok, "not used: NO_PROXY of the agent names this host"),
+        Way::Excepted("profile") => check("proxy", State::Ok, "not used: no_proxy of the profile names this host"),
+        Way::Excepted(from) => check("proxy", State::Ok, format!("not used: {from} of the agent names this host")),
+        Way::Forbidden => check("proxy", State::Ok, "not used, as the profile says"),
         Way::Loopback => check("proxy", State::Ok, "not used for an issuer on this machine"),
         Way::Unreadable(from) => {
             check("proxy", State::Warning, format!("{from} is no address of a proxy, so none is used"))
@@ -73,12 +75,21 @@ fn no_proxy(way: &Way) -> DoctorCheck {
 const PROXY_HINT: &str = "check the proxy's address; the agent has the variables of whoever started it, so after a change: \
     daypass agent stop";
 
-fn through_proxy(found: &Diagnosis, proxy: &str, signs_in: bool) -> DoctorCheck {
+fn through_proxy(found: &Diagnosis, proxy: &str, from: &str, signs_in: bool) -> DoctorCheck {
     let fault = fault(&found.name).or(fault(&found.connection)).or(fault(&found.tunnel));
     let Some(fault) = fault else {
         return check("proxy", State::Ok, format!("{proxy} lets us through"));
     };
     let hint = match fault {
+        Fault::ProxyWantsPassword if from == "profile" => {
+            "the profile's proxy gets no user name and password from here: ask IT for one that lets this computer through"
+        }
+        Fault::ProxyRefuses(_) if from == "profile" => {
+            "ask IT to let the issuer's host through, or to except it with no_proxy under [network] in the profile"
+        }
+        _ if from == "profile" => {
+            "ask IT: the managed profile names this proxy, under [network]; a change counts within seconds"
+        }
         Fault::ProxyWantsPassword if signs_in => {
             "it does not take the user name and password in its address: check them, or ask IT; then: daypass agent stop"
         }
@@ -131,8 +142,8 @@ fn connection(found: &Diagnosis) -> DoctorCheck {
                     "check the issuer in the profile, its port too; if it is right, the issuer is down or a firewall says no"
                 }
                 Fault::TimedOut => {
-                    "a firewall may swallow it; if this network wants a proxy, set HTTPS_PROXY where the agent is \
-                    started, then: daypass agent stop"
+                    "a firewall may swallow it; if this network wants a proxy, have IT name it in the managed profile \
+                    ([network] proxy), or set HTTPS_PROXY where the agent is started, then: daypass agent stop"
                 }
                 _ => "check the network connection, and the VPN if it takes one",
             };
@@ -170,8 +181,9 @@ fn tls_hint(fault: &Fault) -> &'static str {
             daypass agent stop"
         }
         Fault::NotTrusted { .. } => {
-            "if this is the proxy of your organisation that looks into TLS, have its root certificate installed in the \
-            system's trust store, then: daypass agent stop. If you do not know it, somebody may be listening in: do not sign in"
+            "if this is the proxy of your organisation that looks into TLS, have IT name its root certificate in the managed \
+            profile ([network] ca), or install it in the system's trust store, then: daypass agent stop. If you do not know \
+            it, somebody may be listening in: do not sign in"
         }
         Fault::Expired { .. } | Fault::NotYetValid { .. } => {
             "check the date of this computer; if it is right, tell whoever runs the issuer"

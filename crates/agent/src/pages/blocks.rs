@@ -1,9 +1,13 @@
 //! The forms that block a program and take that back.
 //!
 //! Invariant: as for every form, a visitor with a page session and an unspent token, from our own origin. A blocked
-//! program that is itself the browser unblocks nothing.
+//! program that is itself the browser unblocks nothing, and neither does one that cannot be told.
 
-use super::{Segment, handlers::refused_form, message, plain, see_other};
+use super::{
+    Segment,
+    handlers::{Form, counted},
+    message, plain, see_other,
+};
 use crate::{
     agent::Agent,
     server::{ApiError, Connection},
@@ -20,9 +24,12 @@ use std::sync::Arc;
 type App = State<Arc<Agent>>;
 type Peer = Extension<Connection>;
 
-fn done(outcome: Result<Block, ApiError>, next: &str) -> Response<Body> {
+pub(super) fn done(agent: &Agent, form: &Form, outcome: Result<Block, ApiError>, next: &str) -> Response<Body> {
     match outcome {
-        Ok(_) => see_other(next),
+        Ok(_) => {
+            agent.say(&form.visitor, "The program is blocked. It gets nothing and does not ask again.");
+            see_other(next)
+        }
         Err(error) => {
             tracing::error!(error = error.0.error_description, "a block could not be stored");
             message(
@@ -43,12 +50,14 @@ pub(super) async fn block_asker(
     Segment(id): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(response) = refused_form(&agent, &connection, request).await {
-        return response;
-    }
+    let form = match counted(&agent, &connection, request).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
     match agent.consents.get(&id) {
         Some(question) => {
-            done(agent.block(&BlockKey::of(&question.ask.program), "page"), &format!("/consent/{}", question.id))
+            let blocked = agent.block(&BlockKey::of(&question.ask.program), "page");
+            done(&agent, &form, blocked, &format!("/consent/{}", question.id))
         }
         None => message(
             StatusCode::NOT_FOUND,
@@ -67,11 +76,12 @@ pub(super) async fn block_holder(
     Segment(id): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(response) = refused_form(&agent, &connection, request).await {
-        return response;
-    }
+    let form = match counted(&agent, &connection, request).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
     match id.parse().ok().and_then(|id| agent.blockable(GrantId(id))) {
-        Some(Ok(key)) => done(agent.block(&key, "page"), "/permissions"),
+        Some(Ok(key)) => done(&agent, &form, agent.block(&key, "page"), &form.back("/permissions")),
         Some(Err(_)) => message(
             StatusCode::CONFLICT,
             "Nothing was blocked",
@@ -90,16 +100,22 @@ pub(super) async fn unblock(
     Segment(id): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(response) = refused_form(&agent, &connection, request).await {
-        return response;
-    }
-    let Some(block) = id.parse().ok().and_then(|id| agent.store.block(id)) else { return see_other("/permissions") };
+    let form = match counted(&agent, &connection, request).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
+    let Some(block) = id.parse().ok().and_then(|id| agent.store.block(id)) else {
+        return see_other(&form.back("/permissions"));
+    };
     let visitor = connection.peer(&agent).await.ok().and_then(|peer| peer.program.clone());
-    if visitor.is_some_and(|program| block.key.stops(&program)) {
+    if visitor.is_none_or(|program| block.key.stops(&program)) {
         return plain(StatusCode::FORBIDDEN);
     }
     match agent.unblock(&block, "page") {
-        Ok(()) => see_other("/permissions"),
+        Ok(()) => {
+            agent.say(&form.visitor, "The program is no longer blocked. It may ask again.");
+            see_other(&form.back("/permissions"))
+        }
         Err(error) => {
             tracing::error!(%error, "a block could not be taken back");
             plain(StatusCode::INTERNAL_SERVER_ERROR)

@@ -1,24 +1,31 @@
 //! From what the agent knows to what a page shows.
 
 mod activity;
+mod profile;
+mod program;
 
 pub(super) use activity::{Sought, activity};
+pub(super) use profile::profile;
+pub(super) use program::{block_key, is_of, program};
 
+use super::handlers::sentence;
+use super::program_key;
 use super::views::{
     AccountRow, AccountState, Ask, Asker, BlockRow, Blocking, ConsentPage, DecidedPage, Decision, Fact, GrantRow,
-    GrantsPage, HomePage, Kind, Long, QuestionRow, SignInDonePage, SignInFailedPage, When, ago, for_the_next, in_words,
+    GrantsPage, HomePage, Kind, Link, Long, Pager, QuestionRow, SignInDonePage, SignInFailedPage, WebLink, When, ago,
+    escape_query, for_the_next, in_words,
 };
 use crate::{
     agent::Agent,
     server::{account_status, grant_info, notices, stands},
-    sign_in::Outcome,
+    sign_in::{Cause, Failure, Outcome},
     times,
-    trip::{printable, shown},
+    trip::{cut, printable, shown},
 };
 use askama::Template;
 use axum::http::StatusCode;
-use broker::{Account, AccountName, Choice, Program, Rules, Span, Timestamp, consent::Question, consent::State};
-use localapi::{Code, ErrorBody, GrantInfo};
+use broker::{Account, AccountName, Choice, Grant, Program, Rules, Span, Timestamp, consent::Question, consent::State};
+use localapi::GrantInfo;
 use std::sync::Arc;
 
 fn when(words: impl Into<String>, time: Timestamp) -> When {
@@ -86,7 +93,7 @@ fn unusual(agent: &Agent, question: &Question) -> Vec<String> {
         lines.push(format!("It asks for more than before: {new}."));
     } else if changed {
         lines.push("It has changed since you last allowed it.".to_owned());
-    } else if !agent.store.has_asked_before(&path, &times::rfc3339_millis(question.opened)) {
+    } else if agent.consents.is_new(&question.id) {
         lines.push("It has not asked before.".to_owned());
     }
     if let Program::Script { script, .. } = program
@@ -104,6 +111,7 @@ pub(super) fn question(
     digest: String,
     page_token: String,
     too_quick: bool,
+    window: bool,
 ) -> ConsentPage {
     let rules = agent.rules();
     let now = agent.now();
@@ -112,6 +120,9 @@ pub(super) fn question(
     let today = now + Span::hours(12).min(rules.consent.absolute);
     let mut facts =
         vec![Fact { label: "SHA-256 of the file".to_owned(), value: question.ask.program.file().digest_hex() }];
+    if let Some(text) = resource.and_then(|r| r.description.clone()) {
+        facts.push(Fact { label: "What the service is for, by the settings".to_owned(), value: text });
+    }
     if question.waiting() > 1 {
         facts.push(Fact { label: "Calls waiting".to_owned(), value: question.waiting().to_string() });
     }
@@ -122,6 +133,7 @@ pub(super) fn question(
         asker: asker(question),
         asks: vec![Ask {
             service: question.ask.resource.to_string(),
+            title: resource.and_then(|r| r.title.clone()),
             address: question.ask.audience.clone(),
             account: account_shown(agent, &rules, &question.ask.account),
             scopes: question.ask.scopes.iter().map(ToString::to_string).collect(),
@@ -133,12 +145,12 @@ pub(super) fn question(
         closes: closes(now, question.expires),
         facts,
         too_quick,
-        window: false,
+        window,
     }
 }
 
 /// A question that is over; `page_token` is for a form that blocks the program.
-pub(super) fn decided(agent: &Agent, question: &Question, page_token: Option<String>) -> DecidedPage {
+pub(super) fn decided(agent: &Agent, question: &Question, page_token: Option<String>, window: bool) -> DecidedPage {
     let rules = agent.rules();
     let decision = match question.state {
         State::Answered(Choice::Deny) => Decision::Denied,
@@ -163,32 +175,46 @@ pub(super) fn decided(agent: &Agent, question: &Question, page_token: Option<Str
         services: vec![question.ask.resource.to_string()],
         id: question.id.clone(),
         blocking,
+        window,
     }
 }
 
-fn grant_rows(agent: &Agent, rules: &Rules) -> Vec<GrantRow> {
-    let now = agent.now();
-    let mut rows: Vec<GrantRow> = agent
-        .store
-        .all_grants()
-        .iter()
-        .filter(|g| stands(g, rules, now))
-        .map(|grant| {
-            let GrantInfo { id, program, .. } = grant_info(grant);
-            let program = printable(&program);
-            GrantRow {
-                id,
-                program: Long::name(program.rsplit('/').next().unwrap_or(&program)),
-                path: Long::path(&program),
-                service: grant.resource.to_string(),
-                scopes: grant.scopes.iter().map(ToString::to_string).collect(),
-                account: account_shown(agent, rules, &grant.account),
-                until: grant.until.map(|time| until(now, time)),
-            }
-        })
-        .collect();
-    rows.reverse();
-    rows
+/// The standing grants that hold these words somewhere, newest first.
+fn standing_grants(agent: &Agent, rules: &Rules, query: &str) -> Vec<Grant> {
+    let (now, wanted) = (agent.now(), query.to_lowercase());
+    let fits = |grant: &Grant| {
+        let has = |text: &str| text.to_lowercase().contains(&wanted);
+        wanted.is_empty()
+            || has(&grant_info(grant).program)
+            || has(grant.resource.as_str())
+            || has(&grant.scopes.to_string())
+            || has(&account_shown(agent, rules, &grant.account))
+    };
+    let mut grants = agent.store.all_grants();
+    grants.retain(|grant| stands(grant, rules, now) && fits(grant));
+    grants.reverse();
+    grants
+}
+
+fn grant_row(agent: &Agent, rules: &Rules, grant: &Grant) -> GrantRow {
+    let GrantInfo { id, program, .. } = grant_info(grant);
+    let program = cut(&program);
+    GrantRow {
+        id,
+        key: program_key(&program),
+        program: Long::name(program.rsplit('/').next().unwrap_or(&program)),
+        path: Long::path(&program),
+        service: grant.resource.to_string(),
+        scopes: grant.scopes.iter().map(ToString::to_string).collect(),
+        account: account_shown(agent, rules, &grant.account),
+        until: grant.until.map(|time| until(agent.now(), time)),
+    }
+}
+
+/// Places on the web that the profile names.
+fn web_links(rules: &Rules) -> Vec<WebLink> {
+    let link = |(label, address): &(String, String)| WebLink { label: label.clone(), address: address.clone() };
+    rules.links.iter().filter(|(_, address)| address.starts_with("https://")).map(link).collect()
 }
 
 fn block_rows(agent: &Agent) -> Vec<BlockRow> {
@@ -198,9 +224,10 @@ fn block_rows(agent: &Agent) -> Vec<BlockRow> {
         .all_blocks()
         .iter()
         .map(|block| {
-            let path = printable(&block.key.shown());
+            let path = cut(&block.key.shown());
             BlockRow {
                 id: block.id.to_string(),
+                key: program_key(&path),
                 program: Long::name(path.rsplit('/').next().unwrap_or(&path)),
                 path: Long::path(&path),
                 since: when(ago(block.since.until(now).as_seconds()), block.since),
@@ -212,7 +239,7 @@ fn block_rows(agent: &Agent) -> Vec<BlockRow> {
 }
 
 /// The home page.
-pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
+pub(super) async fn home(agent: &Arc<Agent>, page_token: String, said: Option<String>) -> HomePage {
     agent.tidy_questions();
     let snapshot = agent.snapshot();
     let rules = &snapshot.rules;
@@ -222,6 +249,7 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
         let status = account_status(agent, account, &snapshot).await;
         accounts.push(AccountRow {
             name: status.name.clone(),
+            title: account.title.clone(),
             who: status.display_name.clone().or_else(|| status.subject.clone()),
             issuer: status.issuer.clone(),
             state: AccountState::parse(&status.state).unwrap_or(AccountState::SignInRequired),
@@ -247,17 +275,21 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
         notices.push(format!("There is no keychain here, so sign-ins end with Daypass ({reason})."));
     }
     notices.extend(snapshot.diagnostics.iter().filter(|line| !snapshot.faults.contains(line)).cloned());
+    let grants = standing_grants(agent, rules, "");
     HomePage {
         page_token,
-        said: None,
+        said,
         locked: rules.locked.is_some(),
+        paused: agent.paused_until().map(|until| when(format!("until {}", times::local_clock(until)), until)),
         organisation: rules.organisation.clone(),
         support_url: rules.support_url.clone(),
+        links: web_links(rules),
         diagnostics: snapshot.faults.clone(),
         notices,
         questions,
         accounts,
-        grants: grant_rows(agent, rules),
+        grants: grants.iter().take(5).map(|grant| grant_row(agent, rules, grant)).collect(),
+        grants_in_all: grants.len(),
         blocks: block_rows(agent),
         address: agent.address.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -265,13 +297,30 @@ pub(super) async fn home(agent: &Arc<Agent>, page_token: String) -> HomePage {
     }
 }
 
-/// The permissions page.
-pub(super) fn permissions(agent: &Agent, page_token: String) -> GrantsPage {
-    GrantsPage { page_token, said: None, grants: grant_rows(agent, &agent.rules()), blocks: block_rows(agent) }
+/// The permissions page: page `at` (from 1) of those that hold these words.
+pub(super) fn permissions(
+    agent: &Agent,
+    page_token: String,
+    said: Option<String>,
+    query: String,
+    at: usize,
+) -> GrantsPage {
+    let rules = agent.rules();
+    let grants = standing_grants(agent, &rules, &query);
+    let base =
+        if query.is_empty() { "/permissions?".to_owned() } else { format!("/permissions?q={}&", escape_query(&query)) };
+    let pager = Pager::new(at, grants.len(), base);
+    let shown = grants[pager.range()].iter().map(|grant| grant_row(agent, &rules, grant)).collect();
+    GrantsPage { page_token, said, grants: shown, query, pager, blocks: block_rows(agent) }
 }
 
 /// The last page of a sign-in.
-pub(super) fn done(agent: &Agent, account: &Account, outcome: &Outcome) -> (StatusCode, Result<String, askama::Error>) {
+pub(super) fn done(
+    agent: &Agent,
+    account: &Account,
+    outcome: &Outcome,
+    again: Option<String>,
+) -> (StatusCode, Result<String, askama::Error>) {
     let organisation = agent.rules().organisation.clone().unwrap_or_else(|| account.issuer.to_string());
     match outcome {
         Outcome::SignedIn { subject, display_name, notices } => {
@@ -282,7 +331,7 @@ pub(super) fn done(agent: &Agent, account: &Account, outcome: &Outcome) -> (Stat
             };
             (StatusCode::OK, page.render())
         }
-        Outcome::Failed(error) => (StatusCode::OK, failed(organisation, error).render()),
+        Outcome::Failed(failure) => (StatusCode::OK, failed(organisation, failure, again).render()),
         Outcome::Pending => {
             let page = failed_alone("This sign-in is not finished yet.", "Wait a moment and load this page again.");
             (StatusCode::OK, page.render())
@@ -290,18 +339,15 @@ pub(super) fn done(agent: &Agent, account: &Account, outcome: &Outcome) -> (Stat
     }
 }
 
-fn failed(organisation: String, error: &ErrorBody) -> SignInFailedPage {
-    let happened = match error.code {
-        Code::WrongAccount => "You signed in with an account that is not accepted here.",
-        Code::IssuerUnavailable => "The provider did not answer.",
-        Code::LoginRequired | Code::InteractionRequired => "The sign-in was not finished.",
-        _ => "The provider refused the sign-in.",
-    };
+fn failed(organisation: String, failure: &Failure, again: Option<String>) -> SignInFailedPage {
+    let error = &failure.body;
+    let words = if failure.cause == Cause::WrongAccount { "Use another account" } else { "Try again" };
     SignInFailedPage {
         organisation,
-        happened: happened.to_owned(),
+        happened: sentence(failure.happened()),
         means: "You are not signed in. Nothing else has changed.".to_owned(),
-        next: "Close this tab and start the sign-in again.".to_owned(),
+        next: error.hint.as_deref().map_or_else(|| "Start the sign-in again.".to_owned(), sentence),
+        again: again.map(|address| Link { address, words: words.to_owned() }),
         detail: Some(format!("{}: {}", error.code.as_str(), error.error_description)),
         provider_said: error
             .detail
@@ -318,6 +364,7 @@ pub(super) fn failed_alone(happened: &str, means: &str) -> SignInFailedPage {
         happened: happened.to_owned(),
         means: means.to_owned(),
         next: "To sign in, start again from Daypass, or run: daypass login".to_owned(),
+        again: None,
         detail: None,
         provider_said: Vec::new(),
     }

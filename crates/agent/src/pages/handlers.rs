@@ -1,6 +1,9 @@
 //! Handlers of the pages.
 
-use super::{ARMING, Segment, Visitor, blocks, build, constant, message, page, plain, see_other, views};
+use super::{
+    ARMING, Segment, Visitor, blocks, build, constant, for_window, message, page, places, plain, program_of_key,
+    see_other, views,
+};
 use crate::{
     agent::Agent,
     consents::{Answerer, NotTaken, digest},
@@ -27,6 +30,12 @@ pub(crate) fn router() -> Router<Arc<Agent>> {
         .route("/", get(home))
         .route("/permissions", get(permissions))
         .route("/activity", get(activity))
+        .route("/profile", get(places::profile))
+        .route("/program/{key}", get(places::program))
+        .route("/program/{key}/revoke", post(places::revoke_all))
+        .route("/program/{key}/block", post(places::block_program))
+        .route("/pause", post(places::pause))
+        .route("/resume", post(places::resume))
         .route("/open/{ticket}", get(open))
         .route("/consent/{id}", get(question).post(answer))
         .route("/consent/{id}/state", get(question_state))
@@ -55,7 +64,7 @@ fn asset(headers: &HeaderMap, agent: &Agent, kind: &'static str, text: &'static 
 }
 
 /// A visitor who may read a whole page.
-async fn reader(agent: &Arc<Agent>, headers: &HeaderMap, connection: &Connection) -> Option<Visitor> {
+pub(super) async fn reader(agent: &Arc<Agent>, headers: &HeaderMap, connection: &Connection) -> Option<Visitor> {
     let allowed = crate::server::page_read(headers, &agent.address) && crate::server::is_document(headers);
     if allowed { agent.visitor(headers, connection).await } else { None }
 }
@@ -75,25 +84,53 @@ async fn open(
     if !crate::server::page_read(&headers, &agent.address) || !crate::server::is_document(&headers) {
         return constant();
     }
-    let Some((path, value)) = agent.redeem(&ticket, &connection).await else { return constant() };
+    let Some((path, value, window)) = agent.redeem(&ticket, &connection).await else { return constant() };
     let mut response = see_other(&path);
     let cookie = format!("{}={value}; HttpOnly; SameSite=Strict; Path=/", agent.page_cookie());
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
-    response
+    for_window(window, response)
 }
 
 async fn home(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
     let token = agent.serve_form(&visitor, "home", "", BTreeSet::new());
-    page(StatusCode::OK, &build::home(&agent, token).await, true)
+    let said = agent.said(&visitor);
+    page(StatusCode::OK, &build::home(&agent, token, said).await, true)
 }
 
-async fn permissions(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
+async fn permissions(
+    State(agent): App,
+    Extension(connection): Peer,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
+    let Some(pairs) = crate::server::pairs(raw.unwrap_or_default().as_bytes()) else { return bad_search() };
     let token = agent.serve_form(&visitor, "home", "", BTreeSet::new());
-    page(StatusCode::OK, &build::permissions(&agent, token), true)
+    let (query, said) = (words(&pairs, "q", 100), agent.said(&visitor));
+    page(StatusCode::OK, &build::permissions(&agent, token, said, query, page_number(&pairs)), true)
+}
+
+/// A field of a query, cut.
+fn words(pairs: &[(String, String)], name: &str, most: usize) -> String {
+    field(pairs, name).chars().take(most).collect()
+}
+
+/// The page of a list, from 1.
+fn page_number(pairs: &[(String, String)]) -> usize {
+    field(pairs, "page").parse().unwrap_or(1)
+}
+
+fn bad_search() -> Response<Body> {
+    message(
+        StatusCode::BAD_REQUEST,
+        "That search cannot be read",
+        "The address is not valid.",
+        "Nothing has changed.",
+        "Go back and try other words.",
+    )
 }
 
 async fn activity(
@@ -105,21 +142,13 @@ async fn activity(
     if reader(&agent, &headers, &connection).await.is_none() {
         return constant();
     }
-    let Some(pairs) = crate::server::pairs(raw.unwrap_or_default().as_bytes()) else {
-        return message(
-            StatusCode::BAD_REQUEST,
-            "That search cannot be read",
-            "The address is not valid.",
-            "Nothing has changed.",
-            "Go back and try other words.",
-        );
-    };
-    let text = |name: &str, most: usize| field(&pairs, name).chars().take(most).collect::<String>();
+    let Some(pairs) = crate::server::pairs(raw.unwrap_or_default().as_bytes()) else { return bad_search() };
     let sought = build::Sought {
-        query: text("q", 100),
-        program: text("program", 600),
-        service: text("service", 600),
-        outcome: text("outcome", 20),
+        query: words(&pairs, "q", 100),
+        program: words(&pairs, "program", 600),
+        service: words(&pairs, "service", 600),
+        outcome: words(&pairs, "outcome", 20),
+        page: page_number(&pairs),
     };
     match build::activity(&agent, sought) {
         Ok(view) => page(StatusCode::OK, &view, true),
@@ -137,7 +166,7 @@ async fn question(
     headers: HeaderMap,
 ) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
-    show_question(&agent, &visitor, &id, false)
+    for_window(visitor.window, show_question(&agent, &visitor, &id, false))
 }
 
 fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: bool) -> Response<Body> {
@@ -157,11 +186,12 @@ fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: boo
     if question.state != consent::State::Pending {
         let denied = question.state == consent::State::Answered(Choice::Deny);
         let token = denied.then(|| agent.serve_form(visitor, "home", "", BTreeSet::new()));
-        return page(StatusCode::OK, &build::decided(agent, &question, token), denied);
+        return page(StatusCode::OK, &build::decided(agent, &question, token, visitor.window), denied);
     }
+    agent.consents.note_seen(id);
     let digest = digest(&question);
     let token = agent.serve_form(visitor, &format!("consent/{id}"), &digest, question.calls());
-    page(StatusCode::OK, &build::question(agent, &question, digest, token, too_quick), true)
+    page(StatusCode::OK, &build::question(agent, &question, digest, token, too_quick, visitor.window), true)
 }
 
 async fn question_state(
@@ -236,13 +266,15 @@ async fn answer(
         return stale();
     }
     if served.at.elapsed() < ARMING {
-        return show_question(&agent, &visitor, &id, true);
+        return for_window(visitor.window, show_question(&agent, &visitor, &id, true));
     }
     if !connection.still_same(&agent, &visitor.peer).await {
         return constant();
     }
     match agent.answer(&id, choice, &Answerer::Page(&visitor.peer, &served.calls)).await {
-        Ok(_) | Err(NotTaken::Over(_) | NotTaken::Unknown) => see_other(&format!("/consent/{id}")),
+        Ok(_) | Err(NotTaken::Over(_) | NotTaken::Unknown) => {
+            for_window(visitor.window, see_other(&format!("/consent/{id}")))
+        }
         Err(NotTaken::Refused(refusal)) => {
             agent.log(AuditEntry {
                 event: "consent.refused",
@@ -262,23 +294,47 @@ async fn answer(
     }
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).chain(['.']).collect()).unwrap_or_default()
 }
 
+/// A form that counts.
+pub(super) struct Form {
+    pub(super) visitor: Visitor,
+    fields: Vec<(String, String)>,
+}
+
+impl Form {
+    /// The value of a field; empty when it is not there.
+    pub(super) fn field(&self, name: &str) -> &str {
+        field(&self.fields, name)
+    }
+
+    /// Where to go after it: a program's page when it stood on one, else there.
+    pub(super) fn back(&self, otherwise: &str) -> String {
+        let back = self.field("back");
+        let program = back.strip_prefix("/program/").and_then(program_of_key).map(|shown| super::program_key(&shown));
+        program.map_or_else(|| otherwise.to_owned(), |key| format!("/program/{key}"))
+    }
+}
+
 /// What every other form has in common: a visitor, a readable form, an unspent token.
-/// Returns the answer when one of them is missing.
-pub(super) async fn refused_form(
+///
+/// # Errors
+/// The answer when one of them is missing.
+pub(super) async fn counted(
     agent: &Arc<Agent>,
     connection: &Connection,
     request: Request<Body>,
-) -> Option<Response<Body>> {
-    let Some(visitor) = writer(agent, request.headers(), connection).await else { return Some(constant()) };
+) -> Result<Form, Response<Body>> {
+    let Some(visitor) = writer(agent, request.headers(), connection).await else { return Err(constant()) };
     match form(request).await {
-        Ok(fields) if agent.take_form(&visitor, "home", field(&fields, "page_token")).is_some() => None,
-        Ok(_) => Some(stale()),
-        Err(error) => Some(bad_form(error)),
+        Ok(fields) if agent.take_form(&visitor, "home", field(&fields, "page_token")).is_some() => {
+            Ok(Form { visitor, fields })
+        }
+        Ok(_) => Err(stale()),
+        Err(error) => Err(bad_form(error)),
     }
 }
 
@@ -288,12 +344,16 @@ async fn revoke(
     Segment(id): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(response) = refused_form(&agent, &connection, request).await {
-        return response;
-    }
+    let form = match counted(&agent, &connection, request).await {
+        Ok(form) => form,
+        Err(response) => return response,
+    };
     let id = id.parse().map(GrantId);
     match id.map(|id| agent.revoke_grants("grant.revoked", |g| g.id == id)) {
-        Ok(Ok(_)) => see_other("/permissions"),
+        Ok(Ok(_)) => {
+            agent.say(&form.visitor, "The permission is taken back. The program has to ask the next time.");
+            see_other(&form.back("/permissions"))
+        }
         Ok(Err(_)) => plain(StatusCode::INTERNAL_SERVER_ERROR),
         Err(_) => plain(StatusCode::NOT_FOUND),
     }
@@ -305,14 +365,14 @@ async fn sign_in(
     Segment(name): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(response) = refused_form(&agent, &connection, request).await {
+    if let Err(response) = counted(&agent, &connection, request).await {
         return response;
     }
     let rules = agent.rules();
     let Some(account) = rules.accounts.values().find(|a| a.name.as_str() == name) else {
         return plain(StatusCode::NOT_FOUND);
     };
-    match agent.begin_sign_in(account, false, false).await {
+    match agent.begin_sign_in(account, crate::sign_in::Wish::default()).await {
         // The form may lead to our own origin only, so a link leads on.
         Ok(state) => page(
             StatusCode::OK,
@@ -343,7 +403,7 @@ async fn sign_out(
     Segment(name): Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    if let Some(response) = refused_form(&agent, &connection, request).await {
+    if let Err(response) = counted(&agent, &connection, request).await {
         return response;
     }
     let rules = agent.rules();

@@ -7,18 +7,29 @@
 mod blocks;
 mod build;
 mod handlers;
+mod places;
 pub(crate) mod views;
 
 pub(crate) use handlers::router;
+pub(crate) use views::span_in_words;
 
-use crate::{agent::Agent, random, server::Connection, sign_in::Outcome, store::lock};
+use crate::{
+    agent::Agent,
+    random,
+    server::{ApiError, Connection},
+    sign_in::Outcome,
+    store::lock,
+};
 use askama::Template;
 use axum::{
     body::Body,
     extract::{FromRequestParts, Path},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use broker::{Account, Peer, consent::Waiter};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -47,11 +58,16 @@ static DONE_POLICY: LazyLock<String> = LazyLock::new(|| {
 
 struct Ticket {
     path: String,
+    /// Whether the desktop asked for it: its page is in a window of its own.
+    window: bool,
     until: Instant,
 }
 
 struct PageSession {
     executable: String,
+    window: bool,
+    /// What the last form did, for the next page.
+    said: Option<&'static str>,
     until: Instant,
 }
 
@@ -77,6 +93,8 @@ pub(crate) struct Pages {
 /// A visitor with a page session.
 pub(crate) struct Visitor {
     session: String,
+    /// Whether this is a window of the desktop.
+    window: bool,
     pub(crate) peer: Arc<Peer>,
 }
 
@@ -102,14 +120,19 @@ impl Agent {
 
     /// A one-time address that leads to `path` of ours.
     pub(crate) fn ticket_address(&self, path: &str) -> String {
+        self.ticket_for(path, false)
+    }
+
+    /// A one-time address that leads to `path` of ours, in a window of the desktop or elsewhere.
+    pub(crate) fn ticket_for(&self, path: &str, window: bool) -> String {
         let ticket = random::capability(self.entropy.as_ref());
-        let kept = Ticket { path: path.to_owned(), until: Instant::now() + TICKET_LIFE };
+        let kept = Ticket { path: path.to_owned(), window, until: Instant::now() + TICKET_LIFE };
         insert_capped(&mut lock(&self.pages.tickets), random::hash(&ticket), kept, |t| t.until);
         format!("{}/open/{ticket}", self.address)
     }
 
-    /// Redeems a ticket: the path it leads to and the value of the new page session's cookie.
-    async fn redeem(self: &Arc<Self>, ticket: &str, connection: &Connection) -> Option<(String, String)> {
+    /// Redeems a ticket: the path it leads to, the value of the new page session's cookie, and whether it is the desktop's.
+    async fn redeem(self: &Arc<Self>, ticket: &str, connection: &Connection) -> Option<(String, String, bool)> {
         // A redeemer whose process cannot be told gets nothing; only its executable may be unknown.
         let peer = connection.peer(self).await.ok()?;
         let hash = random::hash(ticket);
@@ -125,20 +148,22 @@ impl Agent {
             });
             return None;
         }
-        lock(&self.pages.tickets).remove(&hash)?;
+        let window = lock(&self.pages.tickets).remove(&hash)?.window;
         let value = random::capability(self.entropy.as_ref());
-        let session = PageSession { executable: executable_of(&peer), until: Instant::now() + SESSION_LIFE };
+        let session =
+            PageSession { executable: executable_of(&peer), window, said: None, until: Instant::now() + SESSION_LIFE };
         insert_capped(&mut lock(&self.pages.sessions), random::hash(&value), session, |s| s.until);
-        Some((path, value))
+        Some((path, value, window))
     }
 
     /// Who is visiting, if a page session says so.
     async fn visitor(self: &Arc<Self>, headers: &HeaderMap, connection: &Connection) -> Option<Visitor> {
         let value = crate::server::read_cookie(headers, &self.page_cookie()).ok()??;
         let session = random::hash(&value);
-        let executable = {
+        let (executable, window) = {
             let sessions = lock(&self.pages.sessions);
-            sessions.get(&session).filter(|s| Instant::now() < s.until).map(|s| s.executable.clone())?
+            let found = sessions.get(&session).filter(|s| Instant::now() < s.until)?;
+            (found.executable.clone(), found.window)
         };
         let peer = connection.peer(self).await.ok()?;
         if executable_of(&peer) != executable {
@@ -146,7 +171,19 @@ impl Agent {
             lock(&self.pages.sessions).remove(&session);
             return None;
         }
-        Some(Visitor { session, peer })
+        Some(Visitor { session, window, peer })
+    }
+
+    /// Leaves a sentence for the visitor's next page.
+    fn say(&self, visitor: &Visitor, sentence: &'static str) {
+        if let Some(session) = lock(&self.pages.sessions).get_mut(&visitor.session) {
+            session.said = Some(sentence);
+        }
+    }
+
+    /// The sentence that was left, once.
+    fn said(&self, visitor: &Visitor) -> Option<String> {
+        lock(&self.pages.sessions).get_mut(&visitor.session)?.said.take().map(str::to_owned)
     }
 
     /// A one-time token for a form on a page that is being served.
@@ -171,6 +208,22 @@ impl Agent {
     }
 }
 
+/// The part of an address that names a program: what people are shown of it, in base64url (RFC 4648 §5).
+fn program_key(shown: &str) -> String {
+    URL_SAFE_NO_PAD.encode(shown)
+}
+
+/// What people are shown of a program, from the part of an address; at most 2 KiB.
+fn program_of_key(key: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(Some(key).filter(|key| key.len() <= 2732)?).ok()?;
+    String::from_utf8(bytes).ok().filter(|shown| !shown.is_empty() && !shown.contains('\0'))
+}
+
+/// Whether this part of an address names a program.
+pub(crate) fn is_program(key: &str) -> bool {
+    program_of_key(key).is_some()
+}
+
 /// One part of a page's path. One that cannot be read leads where every unknown page leads.
 struct Segment(String);
 
@@ -191,6 +244,15 @@ fn page(status: StatusCode, template: &impl Template, with_form: bool) -> Respon
             plain(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
+}
+
+/// Lets a window of the desktop show this in the process it has: it has no opener and opens nothing, and cut off from openers
+/// all the same it would start a second process for the page, a quarter of a second later.
+fn for_window(window: bool, mut response: Response<Body>) -> Response<Body> {
+    if window {
+        response.headers_mut().insert("cross-origin-opener-policy", HeaderValue::from_static("unsafe-none"));
+    }
+    response
 }
 
 fn html_answer(status: StatusCode, html: String, policy: &str, with_form: bool) -> Response<Body> {
@@ -231,8 +293,9 @@ fn see_other(path: &str) -> Response<Body> {
 }
 
 /// How a sign-in ended, as its last page.
-pub(crate) fn done_page(agent: &Agent, account: &Account, outcome: &Outcome) -> Response<Body> {
-    let (status, html) = build::done(agent, account, outcome);
+/// `again`: the path that begins another one.
+pub(crate) fn done_page(agent: &Agent, account: &Account, outcome: &Outcome, again: Option<String>) -> Response<Body> {
+    let (status, html) = build::done(agent, account, outcome, again);
     match html {
         Ok(html) => html_answer(status, html, &DONE_POLICY, false),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
@@ -250,6 +313,11 @@ fn failed_alone(happened: &str, means: &str) -> Response<Body> {
 /// The start address was used, has expired, or never was one.
 pub(crate) fn start_again() -> Response<Body> {
     failed_alone("This sign-in address was used already or has expired.", "Nothing has changed.")
+}
+
+/// Another sign-in could not begin.
+pub(crate) fn not_begun(error: &ApiError) -> Response<Body> {
+    failed_alone(&handlers::sentence(&error.0.error_description), "You are not signed in. Nothing else has changed.")
 }
 
 /// The callback came from a browser that did not start here.
@@ -282,4 +350,24 @@ fn message(status: StatusCode, title: &str, happened: &str, means: &str, next: &
         detail: None,
     };
     page(status, &view, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_program_names_what_is_shown_of_it_and_nothing_else() {
+        for shown in ["/usr/bin/git", "terminal 4711 (/bin/bash)", "/home/alice/תוכנות/ä b", "/x\u{fffd}…"] {
+            assert_eq!(program_of_key(&program_key(shown)).as_deref(), Some(shown));
+            assert!(program_key(shown).bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+        }
+        for key in ["", "..", "%2e", "L3Vzci9iaW4vZ2l0=", "_w", "AA", &"A".repeat(4000)] {
+            assert!(!is_program(key), "{key:.20}");
+        }
+        assert!(build::block_key("/usr/bin/git").is_some());
+        for unclear in ["git", "terminal 4711 (/bin/bash)", "/bin/sh (no file)", "/x\u{fffd}", "/cut…"] {
+            assert!(build::block_key(unclear).is_none(), "{unclear}");
+        }
+    }
 }

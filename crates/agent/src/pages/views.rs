@@ -5,10 +5,16 @@
 //! handler or a style attribute, and none names another origin, except a support address from the profile.
 //! Limit: this module shows what it is told. Whether it is true, and who may see it, is decided by its callers.
 
+#[path = "views/activity.rs"]
+mod activity;
 #[path = "views/consent.rs"]
 mod consent;
 #[path = "views/lists.rs"]
 mod lists;
+#[path = "views/profile.rs"]
+mod profile;
+#[path = "views/program.rs"]
+mod program;
 #[path = "views/text.rs"]
 mod text;
 #[path = "views/words.rs"]
@@ -18,14 +24,16 @@ mod words;
 #[path = "views/tests.rs"]
 mod tests;
 
+pub(crate) use activity::{ActivityPage, ActivityRow, Pick, Timeline};
 use askama::Template;
 pub(crate) use consent::{Ask, Asker, Blocking, ConsentPage, DecidedPage, Decision, Kind};
-pub(crate) use lists::{
-    AccountRow, AccountState, ActivityPage, ActivityRow, BlockRow, GrantRow, GrantsPage, HomePage, Pick, QuestionRow,
-    Timeline,
+pub(crate) use lists::{AccountRow, AccountState, BlockRow, GrantRow, GrantsPage, HomePage, QuestionRow};
+pub(crate) use profile::{Group, ProfilePage, SetBy, Setting};
+pub(crate) use program::{ProgramPage, Standing};
+pub(crate) use text::{Long, PageText, When, escape_query};
+pub(crate) use words::{
+    ago, event_in_words, for_the_next, in_words, setting_in_words, span_in_words, value_in_words, why_in_words,
 };
-pub(crate) use text::{Long, PageText, When};
-pub(crate) use words::{ago, event_in_words, for_the_next, in_words, why_in_words};
 
 /// `/assets/style.css`, `text/css; charset=utf-8`.
 pub(crate) const STYLE: &str = include_str!("../../../../ui/style.css");
@@ -56,6 +64,8 @@ pub(crate) enum Shape {
     Slash,
     /// A ring with hands: under way.
     Waiting,
+    /// A padlock: nobody here can change it.
+    Lock,
 }
 
 /// How something is meant: chooses colour and shape together, so neither stands alone.
@@ -117,6 +127,60 @@ pub(crate) struct Link {
     pub(crate) words: String,
 }
 
+/// A place on the web that the settings name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WebLink {
+    /// What it says.
+    pub(crate) label: String,
+    /// An `https:` address.
+    pub(crate) address: String,
+}
+
+/// An address that may become a link to the web: `https:` or `mailto:`, and nothing else.
+fn support_link(url: Option<&str>) -> Option<&str> {
+    url.filter(|url| url.starts_with("https://") || url.starts_with("mailto:"))
+}
+
+/// Which part of a long list a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pager {
+    /// The page, from 1.
+    at: usize,
+    /// How many lines there are in all.
+    pub(crate) count: usize,
+    /// The address of the list, with what it is filtered by: it ends with `?` or `&`.
+    base: String,
+}
+
+impl Pager {
+    /// Lines on one page.
+    pub(crate) const LINES: usize = 50;
+
+    /// Page `asked` (from 1) of `count` lines; the last one when there are not so many.
+    pub(crate) fn new(asked: usize, count: usize, base: impl Into<String>) -> Self {
+        let pages = count.div_ceil(Self::LINES).max(1);
+        Self { at: asked.clamp(1, pages), count, base: base.into() }
+    }
+
+    /// The lines of this page.
+    pub(crate) fn range(&self) -> std::ops::Range<usize> {
+        let first = (self.at - 1) * Self::LINES;
+        first..(first + Self::LINES).min(self.count)
+    }
+
+    fn pages(&self) -> usize {
+        self.count.div_ceil(Self::LINES).max(1)
+    }
+
+    fn newer(&self) -> Option<String> {
+        (self.at > 1).then(|| format!("{}page={}", self.base, self.at - 1))
+    }
+
+    fn older(&self) -> Option<String> {
+        (self.at < self.pages()).then(|| format!("{}page={}", self.base, self.at + 1))
+    }
+}
+
 /// Any page that only has something to say: an error, a refusal, a notice.
 #[derive(Debug, Clone, Template)]
 #[template(path = "message.html")]
@@ -162,6 +226,8 @@ pub(crate) struct SignInFailedPage {
     pub(crate) means: String,
     /// The one next step.
     pub(crate) next: String,
+    /// The way to another try, where one may help.
+    pub(crate) again: Option<Link>,
     /// Our own technical detail, folded.
     pub(crate) detail: Option<String>,
     /// The provider's own words (error word, provider code, correlation id), folded and marked as such.

@@ -160,7 +160,9 @@ impl World {
             refresh_expires_at: None,
             refreshed_at: agent.now(),
             nonce: None,
+            claims: None,
             ends_at: None,
+            met: Vec::new(),
         };
         assert_eq!(agent.keep(&entry, sign_in, entry.era()).await, Kept::Durable);
         Self { folder, issuer, clock, keychain, agent }

@@ -103,7 +103,7 @@ pub(crate) fn code_of(refusal: &Refusal) -> Code {
         Refusal::ResourceNotAllowed(_) => Code::ResourceNotAllowed,
         Refusal::ScopeNotAllowed { .. } => Code::ScopeNotAllowed,
         Refusal::LoginRequired(_) => Code::LoginRequired,
-        Refusal::InteractionRequired(_) => Code::InteractionRequired,
+        Refusal::InteractionRequired(_) | Refusal::StepUpRequired { .. } => Code::InteractionRequired,
         Refusal::WrongAccount(_) => Code::WrongAccount,
         Refusal::ConsentRequired { .. } => Code::ConsentRequired,
         Refusal::ConsentGone => Code::ConsentGone,
@@ -150,18 +150,23 @@ pub(crate) fn body_of(refusal: &Refusal) -> ErrorBody {
 
 fn hint_of(refusal: &Refusal) -> Option<String> {
     Some(match refusal {
+        Refusal::Internal(_) => "try again; if it stays so, see: daypass doctor".to_owned(),
         Refusal::AccountUnknown(_) => "see the configured accounts: daypass accounts".to_owned(),
         Refusal::ResourceUnknown(_) => "see the configured resources: daypass resources".to_owned(),
         Refusal::ScopeNotAllowed { .. } => "see what a resource allows: daypass resources".to_owned(),
         Refusal::LoginRequired(account) | Refusal::InteractionRequired(account) => {
             format!("run: daypass login {account}")
         }
+        Refusal::StepUpRequired { account, flags, .. } => format!("run: daypass login {account}{flags}"),
         Refusal::ConsentRequired { consent_id, .. } => {
             format!("answer the question {consent_id}, then ask again")
         }
         Refusal::ConsentGone => "ask again, and answer within two minutes".to_owned(),
         Refusal::ConsentDenied => "if that was a mistake, wait a moment and ask again".to_owned(),
         Refusal::ProgramBlocked => "see what is blocked: daypass block; take it back: daypass unblock".to_owned(),
+        Refusal::ConsentUnavailable(why) if why.contains("is paused") => {
+            "go on when it is over, or now with: daypass resume".to_owned()
+        }
         Refusal::ConsentUnavailable(why) if why.contains("blocked program") => {
             "unblock it on the page (daypass open), or at a prompt of your own".to_owned()
         }
@@ -229,6 +234,11 @@ impl ApiError {
         self.0.hint = Some(hint.into());
         self
     }
+}
+
+/// A request that is not well formed.
+pub(crate) fn code_invalid(text: &str) -> ApiError {
+    ApiError::new(Code::InvalidRequest, text)
 }
 
 impl From<crate::store::StoreError> for ApiError {

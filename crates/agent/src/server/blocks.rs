@@ -109,14 +109,16 @@ impl Agent {
         }))
     }
 
-    /// Blocks a program: no token from here on, its grants and questions end.
+    /// Blocks a program: no token from here on, its questions and grants end. Questions first: whoever was about to answer
+    /// one has its table in hand, and what that gave is there afterwards; whoever answers later sees the block.
     ///
     /// # Errors
     /// When that could not be stored; it counts for as long as this agent runs.
     pub(crate) fn block(&self, key: &BlockKey, via: &str) -> Result<Block, ApiError> {
         let added = self.store.add_block(key, self.now());
-        let ended = self.revoke_grants("grant.revoked", |grant| key.stops_grant(&grant.program));
+        self.turns.next();
         self.end_questions("program_blocked", |question| key.stops(&question.ask.program));
+        let ended = self.revoke_grants("grant.revoked", |grant| key.stops_grant(&grant.program));
         if let Ok((_, false)) = added {
             return Ok(added?.0);
         }
@@ -128,7 +130,7 @@ impl Agent {
             via: Some(via.to_owned()),
             ..AuditEntry::default()
         });
-        self.changed("grants");
+        self.changed("blocks");
         stored
     }
 
@@ -146,7 +148,7 @@ impl Agent {
         };
         self.store.append(line, times::rfc3339_millis(self.now()))?;
         self.store.remove_block(block)?;
-        self.changed("grants");
+        self.changed("blocks");
         Ok(())
     }
 
@@ -159,5 +161,22 @@ impl Agent {
         let (lookup, from) = (Arc::clone(&self.lookup), peer.instance);
         let seen = tokio::task::spawn_blocking(move || lookup.lineage(from).has_terminal()).await;
         (!seen.unwrap_or(false)).then_some("to unblock needs a terminal with a person at it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn an_answer_that_is_being_taken_gives_nothing_that_outlives_a_block() {
+        let (_room, agent) = testing::agent().await;
+        let (_, program) = testing::peer("/usr/bin/tool");
+        let key = BlockKey::of(&program);
+        testing::while_answering(&agent, &program, move |agent| {
+            agent.block(&key, "test").unwrap();
+        });
+        assert!(agent.store.all_grants().is_empty());
     }
 }

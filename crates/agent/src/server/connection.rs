@@ -2,7 +2,7 @@
 
 use super::front::Refused;
 use crate::{agent::Agent, store::lock, trip::shown};
-use broker::{Peer, ProcessInstance, Refusal};
+use broker::{Peer, ProcessInstance, Program, Refusal};
 use platform::peer::{Effort, LookupError, Sighting};
 use std::{
     io,
@@ -223,8 +223,10 @@ impl Connection {
             tracing::debug!(%error, "the peer is not identified");
             Refusal::PeerUnidentified
         })?;
-        // Looking a package up takes a while: only where a rule asks for it.
-        if agent.snapshot().names_packages && sighting.peer().package.is_none() {
+        // Looking a package up takes a while: only where a rule asks for it, or a grant that an update may have left behind.
+        let left_behind = |program: &Program| agent.store.has_grants_before(program);
+        let is_asked_for = agent.snapshot().names_packages || sighting.peer().program.as_ref().is_some_and(left_behind);
+        if is_asked_for && sighting.peer().package.is_none() {
             let mut peer = Peer::clone(sighting.peer());
             agent.fill_package(&mut peer).await;
             sighting.set_package(peer.package);
@@ -302,14 +304,14 @@ impl Connection {
 impl Agent {
     /// Looks up which package owns the program's file, where that is not known yet.
     pub(crate) async fn fill_package(&self, peer: &mut Peer) {
-        let Some(path) = peer.program.as_ref().map(|program| program.file().path.clone()) else { return };
+        let Some(file) = peer.program.as_ref().map(|program| program.file().clone()) else { return };
         if peer.package.is_none() {
-            if let Some(known) = self.lookup.package_cached(&path) {
+            if let Some(known) = self.lookup.package_cached(&file) {
                 peer.package = known;
                 return;
             }
             let lookup = Arc::clone(&self.lookup);
-            peer.package = blocking(move || lookup.package_of(&path)).await.flatten();
+            peer.package = blocking(move || lookup.package_of(&file)).await.flatten();
         }
     }
 

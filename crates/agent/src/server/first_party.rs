@@ -7,8 +7,9 @@ use super::{
 };
 use crate::{
     accounts::Record,
-    agent::Agent,
+    agent::{Agent, Event},
     consents::{Answerer, NotTaken, digest},
+    sign_in::Wish,
     store::{AuditEntry, AuditQuery, lock},
     times,
     trip::shown,
@@ -21,13 +22,14 @@ use axum::{
     response::{IntoResponse, Sse, sse},
 };
 use broker::{
-    Account, AccountName, Choice, ConsentRule, Grant, GrantId, Peer, Rules, Timestamp, TokenKind, Wanted, consent,
-    consent::Question, ports::KeychainError,
+    Account, AccountName, Choice, ConsentRule, Grant, GrantId, Peer, Rules, SignInAtStart, Span, Timestamp, TokenKind,
+    Wanted, consent, consent::Question, ports::KeychainError,
 };
 use futures_util::StreamExt as _;
 use localapi::{
-    AccountStatus, AgentStatus, Code, EffectiveProfile, GrantInfo, KeychainStatus, OpenRequest, Opened, ProfileStatus,
-    ProfileValue, RequestAnswer, RequestInfo, ResourceInfo, SignInRequest, Status,
+    AccountStatus, AgentStatus, AuditLine, Code, DesktopStatus, EffectiveProfile, GrantInfo, KeychainStatus, LinkInfo,
+    OpenRequest, Opened, PauseRequest, Paused, ProfileStatus, ProfileValue, RequestAnswer, RequestInfo, ResourceInfo,
+    SignInRequest, Status,
 };
 use std::{
     convert::Infallible,
@@ -96,14 +98,31 @@ pub(super) async fn status(State(agent): App) -> Answer {
         },
         test_policy: agent.test_policy,
         lock_state: agent.screen.state().word().to_owned(),
+        paused_until: agent.paused_until().map(times::rfc3339),
+        desktop: desktop_status(&snapshot.rules),
         accounts,
         notices: notices(&agent),
     })
 }
 
+fn desktop_status(rules: &Rules) -> DesktopStatus {
+    let links = rules.links.iter();
+    DesktopStatus {
+        autostart: rules.desktop.autostart,
+        sign_in_at_start: match rules.desktop.sign_in_at_start {
+            SignInAtStart::First => "first",
+            SignInAtStart::Always => "always",
+            SignInAtStart::Never => "never",
+        }
+        .to_owned(),
+        links: links.map(|(label, address)| LinkInfo { label: label.clone(), address: address.clone() }).collect(),
+    }
+}
+
 /// What a person should know, all of it in one list.
 pub(crate) fn notices(agent: &Agent) -> Vec<String> {
     let mut notices = lock(&agent.notices).clone();
+    notices.extend(agent.audit.exports.notices());
     for entry in agent.accounts.entries() {
         let configured = agent.rules().accounts.contains_key(&entry.name);
         if let Some(why) = lock(&entry.ended_because).filter(|_| configured) {
@@ -150,6 +169,7 @@ pub(crate) async fn account_status(
     };
     let sign_in = sign_in.ok();
     let ends = sign_in.as_ref().and_then(|s| s.refresh_expires_at.or(s.ends_at));
+    let ends_at = ends.map(times::rfc3339);
     let ends = ends.or_else(|| sign_in.as_ref().and_then(|_| agent.accounts.latest_end(&account.name)));
     AccountStatus {
         name: account.name.to_string(),
@@ -158,6 +178,7 @@ pub(crate) async fn account_status(
         display_name: sign_in.as_ref().and_then(|s| s.display_name.clone()),
         state: state.to_owned(),
         expires_at: ends.map(times::rfc3339),
+        ends_at,
         durable: *lock(&entry.durable) && agent.vault.is_durable(),
         client_id: account.client_id.clone(),
         origin: snapshot.origin(&format!("accounts.{}.issuer", account.name)),
@@ -178,7 +199,7 @@ pub(super) async fn accounts(State(agent): App) -> Answer {
 pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Arc<Peer>>) -> Answer {
     let snapshot = agent.snapshot();
     let rules = &snapshot.rules;
-    let grants = peer.program.as_ref().map(|p| agent.store.grants_of(&p.key())).unwrap_or_default();
+    let grants = peer.program.as_ref().map(|p| agent.store.grants_for(p, |_| true)).unwrap_or_default();
     let mut list = Vec::new();
     for resource in rules.resources.values() {
         let Some(account) = rules.accounts.get(&resource.account) else { continue };
@@ -190,11 +211,13 @@ pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Arc<
             grants: &grants,
             cached: None,
             now: agent.now(),
-            min_valid: broker::Span::seconds(0),
+            min_valid: Span::seconds(0),
             refresh: false,
             blocked: peer.program.as_ref().is_some_and(|program| agent.store.is_blocked(program)),
-            screen_locked: agent.screen.is_locked(),
+            // A pause gives as little.
+            screen_locked: agent.screen.is_locked() || agent.paused_until().is_some(),
             user_can_write: &platform::managed::user_can_write,
+            may_follow: &|file, package| agent.lookup.may_follow(file, package),
         };
         let access = match broker::decide(&facts) {
             broker::Decision::Deny(_) => "nothing",
@@ -231,7 +254,15 @@ pub(super) async fn resources(State(agent): App, Extension(peer): Extension<Arc<
 pub(super) async fn begin_sign_in(State(agent): App, Segment(name): Segment, request: Request<Body>) -> Answer {
     let asked: SignInRequest = guard::json(request).await?;
     let account = account(&agent.rules(), &name)?;
-    ok(&agent.begin_sign_in(&account, asked.open_browser, true).await?)
+    let wish = Wish {
+        open_browser: asked.open_browser,
+        watched: true,
+        device: asked.device,
+        remote: asked.remote,
+        other_account: asked.other_account,
+        requirement: crate::step_up::parse(asked.claims, asked.acr_values.as_deref(), asked.max_age)?,
+    };
+    ok(&agent.begin_sign_in(&account, wish).await?)
 }
 
 /// `GET /v1/sign-ins/{id}?wait=SECONDS`.
@@ -279,6 +310,7 @@ pub(crate) fn request_info(question: &Question, rules: &Rules) -> RequestInfo {
         says_it_is: question.ask.says_it_is.clone(),
         choices: question.choices(sensitive).into_iter().map(|c| c.as_str().to_owned()).collect(),
         digest: digest(question),
+        window: question.wants_window(),
     }
 }
 
@@ -382,6 +414,11 @@ pub(super) async fn grants(State(agent): App) -> Answer {
 }
 
 impl Agent {
+    fn may_have_pages(&self, peer: &Peer) -> Result<(), broker::Refusal> {
+        let program = peer.program.as_ref().ok_or(broker::Refusal::PeerUnidentified)?;
+        if self.store.is_blocked(program) { Err(broker::Refusal::ProgramBlocked) } else { Ok(()) }
+    }
+
     /// Ends grants, with an audit line for each.
     pub(crate) fn revoke_grants(&self, event: &'static str, over: impl Fn(&Grant) -> bool) -> Result<usize, ApiError> {
         let ended = self.store.end_grants(over)?;
@@ -432,30 +469,38 @@ pub(super) async fn audit(State(agent): App, RawQuery(raw): RawQuery) -> Answer 
         })
         .transpose()?
         .map(times::rfc3339_millis);
-    let after = i64::try_from(number(&pairs, "after")?.unwrap_or(0)).unwrap_or(i64::MAX);
+    let after = number(&pairs, "after")?.map(|after| i64::try_from(after).unwrap_or(i64::MAX));
     let limit = i64::try_from(number(&pairs, "limit")?.unwrap_or(1000).min(10_000)).unwrap_or(1000);
     let wait = number(&pairs, "wait")?.unwrap_or(0).min(LONGEST_POLL);
     let wanted = AuditQuery { after, since, limit };
     let mut news = agent.store.watch_lines();
-    let mut lines = agent.store.audit_lines(&wanted)?;
-    if lines.is_empty() && wait > 0 {
-        let added = news.wait_for(|seq| *seq > after);
-        if tokio::time::timeout(Duration::from_secs(wait), added).await.is_ok() {
-            lines = agent.store.audit_lines(&wanted)?;
-        }
+    let mut lines = audit_lines(&agent, &wanted).await?;
+    if lines.is_empty() && wait > 0 && tokio::time::timeout(Duration::from_secs(wait), news.changed()).await.is_ok() {
+        lines = audit_lines(&agent, &wanted).await?;
     }
     ok(&lines)
 }
 
+/// Reads the log where that holds up nobody.
+async fn audit_lines(agent: &Arc<Agent>, wanted: &AuditQuery) -> Result<Vec<AuditLine>, ApiError> {
+    let (agent, wanted) = (Arc::clone(agent), wanted.clone());
+    match tokio::task::spawn_blocking(move || agent.store.audit_lines(&wanted)).await {
+        Ok(lines) => Ok(lines?),
+        Err(_) => Err(ApiError::new(Code::Internal, "the log could not be read")),
+    }
+}
+
 /// `GET /v1/audit/verify`.
 pub(super) async fn verify_audit(State(agent): App) -> Answer {
+    // Nobody anchors it or takes lines out of it meanwhile.
+    let _turn = agent.audit.turn.lock().await;
     // Without its anchor the log cannot be told from one whose end was cut off: no verdict then.
     let anchor = agent.read_anchor().await.map_err(|error| match error {
         KeychainError::Locked => broker::Refusal::KeychainLocked,
         other => broker::Refusal::KeychainUnavailable(other.to_string()),
     })?;
-    let agent = Arc::clone(&agent);
-    let verdict = tokio::task::spawn_blocking(move || agent.store.verify_audit(anchor.as_ref())).await;
+    let reading = Arc::clone(&agent);
+    let verdict = tokio::task::spawn_blocking(move || reading.store.verify_audit(anchor.as_ref())).await;
     match verdict {
         Ok(verdict) => ok(&verdict?),
         Err(_) => Err(ApiError::new(Code::Internal, "the log could not be read")),
@@ -473,56 +518,97 @@ pub(super) async fn profile(State(agent): App) -> Answer {
     ok(&EffectiveProfile { values, diagnostics: snapshot.diagnostics.clone() })
 }
 
+/// Whether a first-party peer is the desktop shell.
+fn is_desktop(peer: &Peer) -> bool {
+    peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()))
+}
+
+/// `POST /v1/pause`: nothing is issued and nobody is asked for so many seconds.
+pub(super) async fn pause(State(agent): App, Extension(peer): Extension<Arc<Peer>>, request: Request<Body>) -> Answer {
+    let asked: PauseRequest = guard::json(request).await?;
+    let most = crate::pause::LONGEST.as_seconds();
+    if !(1..=most).contains(&asked.seconds) {
+        return Err(ApiError::new(Code::InvalidRequest, format!("for must be 1 to {most} seconds"))
+            .with_hint("pause for a day at most: daypass pause 24h"));
+    }
+    let until = agent.pause(Span::seconds(asked.seconds), via(&peer), Some(shown(peer.program.as_ref(), &peer)));
+    ok(&Paused { paused_until: times::rfc3339(until) })
+}
+
+/// `DELETE /v1/pause`.
+pub(super) async fn resume(State(agent): App, Extension(peer): Extension<Arc<Peer>>) -> StatusCode {
+    agent.resume(via(&peer), Some(shown(peer.program.as_ref(), &peer)));
+    StatusCode::NO_CONTENT
+}
+
+fn via(peer: &Peer) -> &'static str {
+    if is_desktop(peer) { "desktop" } else { "command" }
+}
+
 /// Counts an attached desktop for as long as it listens.
 struct Attached(Arc<Agent>);
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.0.desktops.fetch_sub(1, Ordering::Relaxed);
+        if self.0.desktops.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
+        // Nothing is spawned any more when the agent itself ends. A desktop that starts again shows the rest itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let agent = Arc::clone(&self.0);
+            runtime.spawn(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                agent.show_what_is_unseen();
+            });
+        }
     }
 }
 
-/// `GET /v1/events` (server-sent events): `requests`, `accounts`, `grants`, `profile` when one changed, `lagged` when
-/// some were missed.
+/// `GET /v1/events` (server-sent events): the name of what changed, `show` for a page that is to be brought before the
+/// person, `lagged` when some were missed.
 pub(super) async fn events(
     State(agent): App,
     Extension(connection): Extension<Connection>,
     Extension(peer): Extension<Arc<Peer>>,
 ) -> Response<Body> {
-    let desktop =
-        peer.program.as_ref().is_some_and(|p| p.executable().path.file_name() == Some("daypass-desktop".as_ref()));
-    let attached = desktop.then(|| {
+    let attached = is_desktop(&peer).then(|| {
         agent.desktops.fetch_add(1, Ordering::Relaxed);
         Attached(Arc::clone(&agent))
     });
     let listening = (agent.events.subscribe(), attached);
     // Whoever stops listening is no attached desktop any more, at once.
     let stream = futures_stream(listening).take_until(async move { connection.hung_up().await });
-    Sse::new(stream).keep_alive(sse::KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+    Sse::new(stream).keep_alive(sse::KeepAlive::new().interval(Duration::from_mins(1))).into_response()
 }
 
 fn futures_stream(
-    listening: (tokio::sync::broadcast::Receiver<&'static str>, Option<Attached>),
+    listening: (tokio::sync::broadcast::Receiver<Event>, Option<Attached>),
 ) -> impl futures_util::Stream<Item = Result<sse::Event, Infallible>> {
     futures_util::stream::unfold(listening, |(mut receiver, attached)| async move {
         use tokio::sync::broadcast::error::RecvError;
-        let name = match receiver.recv().await {
-            Ok(name) => name,
-            Err(RecvError::Lagged(_)) => "lagged",
+        let event = match receiver.recv().await {
+            Ok(event) => event,
+            Err(RecvError::Lagged(_)) => Event { name: "lagged", page: None },
             Err(RecvError::Closed) => return None,
         };
-        Some((Ok(sse::Event::default().event(name).data("{}")), (receiver, attached)))
+        let data = event.page.map_or_else(|| "{}".to_owned(), |page| serde_json::json!({ "page": page }).to_string());
+        Some((Ok(sse::Event::default().event(event.name).data(data)), (receiver, attached)))
     })
 }
 
 /// `POST /v1/open`: a one-time address of one of our pages.
+///
+/// Of `daypass` the program is its parent's: one that is blocked or cannot be told gets no way to the pages, where a block
+/// is taken back.
 pub(super) async fn open(State(agent): App, Extension(peer): Extension<Arc<Peer>>, request: Request<Body>) -> Answer {
+    agent.may_have_pages(&peer)?;
     let asked: OpenRequest = guard::json(request).await?;
     let path = match asked.page.as_str() {
         "home" => "/".to_owned(),
-        "activity" | "permissions" => format!("/{}", asked.page),
-        page => match page.strip_prefix("consent/") {
-            Some(id) if agent.consents.get(id).is_some() => format!("/consent/{id}"),
+        "activity" | "permissions" | "profile" => format!("/{}", asked.page),
+        page => match page.split_once('/') {
+            Some(("consent", id)) if agent.consents.get(id).is_some() => format!("/consent/{id}"),
+            Some(("program", key)) if crate::pages::is_program(key) => format!("/program/{key}"),
             _ => return Err(ApiError::new(Code::InvalidRequest, "there is no such page")),
         },
     };
@@ -530,7 +616,32 @@ pub(super) async fn open(State(agent): App, Extension(peer): Extension<Arc<Peer>
         return Err(broker::Refusal::ConsentUnavailable("a program cannot answer its own question".to_owned()).into());
     }
     let rules = agent.rules();
-    let address = agent.ticket_address(&path);
+    let address = agent.ticket_for(&path, is_desktop(&peer));
     let browser_opened = asked.open_browser && crate::consents::open_address(&rules, &address);
     ok(&Opened { address, browser_opened })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use broker::{BlockKey, Program};
+
+    #[tokio::test]
+    async fn whoever_is_blocked_or_cannot_be_told_gets_no_way_to_the_pages() {
+        let (_room, agent) = testing::agent().await;
+        let open = async |path: &str, told: bool| {
+            let mut peer = testing::peer(path).0;
+            peer.program = peer.program.filter(|_| told);
+            let body = Body::from(r#"{"page":"permissions","open_browser":false}"#);
+            let request = Request::post("/v1/open").header("content-type", "application/json").body(body).unwrap();
+            open(State(Arc::clone(&agent)), Extension(Arc::new(peer)), request).await.map_err(|error| error.0.code)
+        };
+        assert!(open("/usr/bin/tool", true).await.is_ok());
+        assert_eq!(open("/usr/bin/tool", false).await.err(), Some(Code::PeerUnidentified));
+        let blocked = |program: &Program| agent.block(&BlockKey::of(program), "test").unwrap();
+        blocked(&testing::peer("/usr/bin/tool").1);
+        assert_eq!(open("/usr/bin/tool", true).await.err(), Some(Code::ConsentDenied));
+        assert!(open("/usr/bin/other", true).await.is_ok());
+    }
 }

@@ -3,13 +3,14 @@
 pub(crate) mod answer;
 mod blocks;
 mod connection;
+mod discover;
 mod first_party;
 pub(crate) mod front;
 mod guard;
 mod router;
 mod token;
 
-pub(crate) use answer::{ApiError, body_of, code_of};
+pub(crate) use answer::{ApiError, body_of, code_invalid, code_of};
 pub(crate) use connection::{Connection, Side};
 pub(crate) use first_party::{account_status, grant_info, notices, stands};
 pub(crate) use guard::{FormError, form, is_document, page_read, page_write, pairs, read_cookie};
@@ -108,7 +109,7 @@ impl Serving {
     fn accept_unix(&self, stream: UnixStream) {
         let connected = match self.agent.lookup.uid_of_unix(stream.as_fd()) {
             // At once: whoever has this process number later is somebody else.
-            Ok((uid, pid)) if uid == self.agent.uid => self.agent.lookup.instance_of(pid),
+            Ok((uid, pid)) if uid == self.agent.uid => self.agent.lookup.connected(stream.as_fd(), pid),
             Ok((uid, _)) => return self.turn_away(uid),
             Err(error) => return tracing::debug!(%error, "a connection whose user cannot be told was closed"),
         };

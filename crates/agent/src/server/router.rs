@@ -4,7 +4,7 @@ use super::{
     answer::{ApiError, json},
     blocks,
     connection::Connection,
-    first_party as own, guard, token,
+    discover, first_party as own, guard, token,
 };
 use crate::{agent::Agent, doctor, pages};
 use axum::{
@@ -42,6 +42,8 @@ pub(crate) fn router(agent: &Arc<Agent>) -> Router {
         .route("/v1/doctor", get(doctor::doctor))
         .route("/v1/events", get(own::events))
         .route("/v1/open", post(own::open))
+        .route("/v1/discover", post(discover::discover))
+        .route("/v1/pause", post(own::pause).delete(own::resume))
         .layer(middleware::from_fn_with_state(Arc::clone(agent), first_party_only));
     let peers = Router::new()
         .route("/.well-known/jwks.json", get(jwks))

@@ -59,7 +59,8 @@ pub(super) async fn issue(
             Err(error) => return refused_early(&agent, &connection, error).await,
         }
     }
-    let trip = Trip { agent: &agent, connection: &connection, session, era: std::sync::OnceLock::new() };
+    let turn = agent.turns.now().into();
+    let trip = Trip { agent: &agent, connection: &connection, session, turn, era: std::sync::OnceLock::new() };
     let outcome = trip::run(&trip, &peer, &asked).await;
     // Only what is worth coming back for gets a session.
     let comes_back = matches!(&outcome, Ok(_) | Err(Refusal::ConsentRequired { .. }));
@@ -96,11 +97,6 @@ async fn refused_early(agent: &Arc<Agent>, connection: &Connection, error: ApiEr
 
 fn parse(wire: TokenRequest) -> Result<trip::Request, ApiError> {
     let invalid = |text: &str| ApiError::new(Code::InvalidRequest, text);
-    for (name, reserved) in [("claims", &wire.claims), ("acr_values", &wire.acr_values), ("max_age", &wire.max_age)] {
-        if reserved.is_some() {
-            return Err(invalid(&format!("{name} is reserved and cannot be used yet")));
-        }
-    }
     if wire.resource.is_empty() || wire.resource.len() > 2048 || wire.resource.chars().any(char::is_control) {
         return Err(invalid("resource must be a name or an audience of 1 to 2048 characters"));
     }
@@ -122,6 +118,7 @@ fn parse(wire: TokenRequest) -> Result<trip::Request, ApiError> {
         wait: wire.wait.filter(|wait| *wait > 0).map(|wait| Span::seconds(i64::from(wait))),
         refresh: wire.refresh.unwrap_or(false),
         says_it_is: wire.name.filter(|name| !name.is_empty()),
+        requirement: crate::step_up::parse(wire.claims, wire.acr_values.as_deref(), wire.max_age)?,
     })
 }
 
@@ -238,19 +235,44 @@ pub(super) async fn end_session(
 ) -> Result<StatusCode, ApiError> {
     let peer = connection.peer(&agent).await?;
     let program = peer.program.as_ref().ok_or(Refusal::PeerUnidentified)?;
-    let key = program.key();
     if let Some(session) = shown_session(&agent, &headers, program)? {
         agent.store.end_session(&session.hash)?;
     }
-    let ended = agent.store.end_grants(|g| g.program == key && g.choice == broker::Choice::Today)?;
-    agent.end_questions("session_invalid", |q| q.key == key);
-    agent.log(AuditEntry {
-        event: "session.ended",
-        code: "ok".to_owned(),
-        program: Some(shown(peer.program.as_ref(), &peer)),
-        via: Some(format!("{} grants", ended.len())),
-        ..AuditEntry::default()
-    });
-    agent.changed("grants");
+    agent.end_for_today(&peer, program)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Agent {
+    /// Ends a program's open questions and its grants for today. Questions first: what an answer that is being taken gives
+    /// is there afterwards.
+    fn end_for_today(&self, peer: &Peer, program: &Program) -> Result<(), crate::store::StoreError> {
+        let key = program.key();
+        self.end_questions("session_invalid", |q| q.key == key);
+        let ended = self.store.end_grants(|g| {
+            (g.program == key || g.follows(program, peer.package.as_deref())) && g.choice == broker::Choice::Today
+        })?;
+        self.log(AuditEntry {
+            event: "session.ended",
+            code: "ok".to_owned(),
+            program: Some(shown(Some(program), peer)),
+            via: Some(format!("{} grants", ended.len())),
+            ..AuditEntry::default()
+        });
+        self.changed("grants");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing;
+
+    #[tokio::test]
+    async fn an_answer_that_is_being_taken_gives_nothing_that_outlives_the_session() {
+        let (_room, agent) = testing::agent().await;
+        let (peer, program) = testing::peer("/usr/bin/tool");
+        let ends = program.clone();
+        testing::while_answering(&agent, &program, move |agent| agent.end_for_today(&peer, &ends).unwrap());
+        assert!(agent.store.all_grants().is_empty());
+    }
 }

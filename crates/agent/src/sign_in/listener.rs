@@ -1,6 +1,9 @@
 //! The sign-in's own listener: `/start/{ticket}`, the redirect URI's path, `/done/{nonce}`, and nothing else.
+//!
+//! Invariant: an answer is consumed once, and every load of it leads to the same place; a browser that hangs up loses
+//! neither the ticket nor what follows from its answer.
 
-use super::{Attempt, Outcome};
+use super::{After, Attempt, Outcome, Wish, finishing::Finished};
 use crate::{
     agent::Agent,
     pages::{self, done_page},
@@ -16,13 +19,25 @@ use axum::{
     middleware::{self, Next},
     routing::get,
 };
-use broker::{Account, RedirectUri};
-use oidc::CallbackError;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::AbortHandle};
+use broker::{Account, ExposeSecret, RedirectUri};
+use oidc::{AuthorizationRequest, CallbackError, OidcError};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
 
 /// How long the last page is kept.
 pub(super) const DONE_TIME: Duration = Duration::from_secs(30);
+/// How long the step that begins another sign-in stands after one that failed.
+pub(super) const AGAIN_TIME: Duration = Duration::from_mins(5);
+
+/// How long a load of an answer waits for what follows from it.
+const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
+/// The most cookies of one browser that are remembered: rounds and repeated starts.
+const MOST_COOKIES: usize = 8;
 
 /// Sockets bound for one redirect address.
 pub(super) struct Listening {
@@ -158,82 +173,228 @@ async fn start(
     Extension(_): Extension<Connection>,
     headers: HeaderMap,
 ) -> Response<Body> {
+    send_off(&scene, ticket, &headers).await
+}
+
+async fn send_off(scene: &Scene, ticket: String, headers: &HeaderMap) -> Response<Body> {
     // The ticket is the capability; our own page links here from another port, which browsers call another site. A page
     // that frames or fetches it gets nothing.
-    let by_person = crate::server::is_document(&headers) && !headers.contains_key(header::ORIGIN);
+    let by_person = crate::server::is_document(headers) && !headers.contains_key(header::ORIGIN);
     let fits = |known: &mut Option<String>| by_person && known.as_deref() == Some(ticket.as_str());
-    let address = {
+    let failed = matches!(*scene.attempt.outcome.borrow(), Outcome::Failed(_));
+    if failed && lock(&scene.attempt.again).take_if(|again| by_person && *again == ticket).is_some() {
+        return another(scene).await;
+    }
+    let request = {
         let mut known = lock(&scene.attempt.ticket);
         if fits(&mut known) && scene.attempt.is_pending() {
             *known = None;
-            lock(&scene.attempt.pending).as_ref().map(|p| p.authorization_address().to_owned())
+            lock(&scene.attempt.pending).as_ref().map(oidc::Pending::request)
         } else {
             None
         }
     };
-    let Some(address) = address.and_then(|a| HeaderValue::from_str(&a).ok()) else {
-        return pages::start_again();
-    };
+    let Some(request) = request else { return pages::start_again() };
+    let mut used = Used { attempt: &scene.attempt, ticket: Some(ticket) };
+    let mut response = on_to_issuer(scene, request).await;
     let value = random::capability(scene.agent.entropy.as_ref());
-    *lock(&scene.attempt.cookie) = Some(random::hash(&value));
+    {
+        let mut cookies = lock(&scene.attempt.cookies);
+        cookies.push(random::hash(&value));
+        let surplus = cookies.len().saturating_sub(MOST_COOKIES);
+        cookies.drain(..surplus);
+    }
     let cookie =
         format!("{}={value}; HttpOnly; SameSite=Lax; Path={}; Max-Age=600", scene.cookie_name, scene.cookie_path);
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    response.headers_mut().insert(header::LOCATION, address);
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
+    used.ticket = None;
     response
+}
+
+/// A ticket in use: it counts again when whoever showed it hangs up before the answer is ready.
+struct Used<'a> {
+    attempt: &'a Attempt,
+    ticket: Option<String>,
+}
+
+impl Drop for Used<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take()
+            && self.attempt.is_pending()
+        {
+            lock(&self.attempt.ticket).get_or_insert(ticket);
+        }
+    }
+}
+
+/// Sends the browser on to the issuer, as often as it takes; when that cannot be, to the last page.
+async fn on_to_issuer(scene: &Scene, mut request: AuthorizationRequest) -> Response<Body> {
+    let (agent, attempt) = (&scene.agent, &scene.attempt);
+    loop {
+        let error = match agent.oidc.authorization_address(&request).await {
+            Ok(address) => match HeaderValue::from_str(address.expose_secret()) {
+                Ok(address) => return see_other(address),
+                Err(_) => OidcError::BadMetadata("the authorization endpoint is no address".to_owned()),
+            },
+            Err(error) => error,
+        };
+        let next = match attempt.next_round(&error) {
+            Some(round) => agent.another_round(attempt, round).await,
+            None => Err(error),
+        };
+        match next {
+            Ok(another) => request = another,
+            Err(error) => {
+                promise_page(scene);
+                agent.failed(attempt, &error);
+                return to_last_page(scene);
+            }
+        }
+    }
+}
+
+/// Begins another sign-in to the same account, and sends the browser there.
+async fn another(scene: &Scene) -> Response<Body> {
+    let attempt = &scene.attempt;
+    let wish = Wish { requirement: attempt.ask.requirement.clone(), ..Wish::default() };
+    let account = scene.agent.rules().accounts.get(&attempt.account.name).cloned();
+    let Some(account) = account else { return pages::start_again() };
+    match scene.agent.begin_sign_in(&account, wish).await {
+        Ok(begun) => match begun.address.and_then(|address| HeaderValue::from_str(&address).ok()) {
+            Some(address) => see_other(address),
+            None => pages::start_again(),
+        },
+        Err(error) => pages::not_begun(&error),
+    }
+}
+
+fn see_other(location: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, location);
+    response
+}
+
+/// From here on the end of the sign-in has a page: the listener stays for it.
+fn promise_page(scene: &Scene) {
+    let [nonce, again] = [(); 2].map(|()| random::capability(scene.agent.entropy.as_ref()));
+    *lock(&scene.attempt.again) = Some(again);
+    *lock(&scene.attempt.done) = Some((nonce, Instant::now()));
+}
+
+/// Moves on to the page that says how it went.
+fn to_last_page(scene: &Scene) -> Response<Body> {
+    let nonce = lock(&scene.attempt.done).as_ref().map(|(nonce, _)| nonce.clone());
+    match nonce.and_then(|nonce| HeaderValue::from_str(&format!("{}/done/{nonce}", scene.origin)).ok()) {
+        Some(location) => see_other(location),
+        None => pages::already_answered(),
+    }
 }
 
 /// The redirect URI: consumes one answer, from the browser that started, and moves on to a clean address.
 async fn callback(scene: &Scene, headers: &HeaderMap, raw: &str) -> Response<Body> {
-    let attempt = &scene.attempt;
     let same_browser = match read_cookie(headers, &scene.cookie_name) {
-        Ok(Some(value)) => lock(&attempt.cookie).as_deref() == Some(random::hash(&value).as_str()),
+        Ok(Some(value)) => lock(&scene.attempt.cookies).contains(&random::hash(&value)),
         Ok(None) | Err(()) => false,
     };
     if !same_browser {
         return pages::not_this_browser();
     }
-    let again = lock(&attempt.consumed).as_deref() == Some(random::hash(raw).as_str());
-    if again {
-        return same_end(scene).await;
+    match consume(scene, raw) {
+        Ok(after) => go_on(scene, after).await,
+        Err(page) => *page,
     }
-    let (pending, code) = {
+}
+
+/// Takes an answer, once, and begins what follows from it: in a task of its own, so that a browser that hangs up or loads
+/// it twice changes nothing.
+fn consume(scene: &Scene, raw: &str) -> Result<watch::Receiver<After>, Box<Response<Body>>> {
+    let attempt = &scene.attempt;
+    let print = random::hash(raw);
+    let mut answered = lock(&attempt.answered);
+    if let Some(after) = answered.get(&print) {
+        return Ok(after.clone());
+    }
+    let answer = {
         let mut slot = lock(&attempt.pending);
         let Some(checked) = slot.as_ref().map(|pending| pending.check_callback(raw)) else {
             drop(slot);
-            return pages::already_answered();
+            return Err(Box::new(pages::already_answered()));
         };
         match checked {
-            Ok(code) => {
-                *lock(&attempt.consumed) = Some(random::hash(raw));
-                (slot.take(), Ok(code))
-            }
+            Ok(code) => slot.take().map(|pending| (pending, code)).ok_or(OidcError::Expired),
             Err(CallbackError::NotOurs(why)) => {
                 tracing::warn!(why, "an answer that belongs to no sign-in was ignored");
-                return pages::not_ours();
+                return Err(Box::new(pages::not_ours()));
             }
             Err(CallbackError::Failed(error)) => {
                 slot.take();
-                (None, Err(error))
+                Err(error)
             }
         }
     };
-    let nonce = random::capability(scene.agent.entropy.as_ref());
-    *lock(&attempt.done) = Some(nonce.clone());
-    match (pending, code) {
-        (Some(pending), Ok(code)) => scene.agent.finish_sign_in(attempt, pending, code).await,
-        (_, Err(error)) => attempt.fail(&super::refusal_of(&error, &attempt.account, None)),
-        (None, Ok(_)) => return pages::already_answered(),
+    let (tell, after) = watch::channel(After::Undecided);
+    answered.insert(print, after.clone());
+    drop(answered);
+    promise_page(scene);
+    let scene = scene.clone();
+    tokio::spawn(async move {
+        let next = follow_up(&scene, answer).await;
+        if let Some((_, since)) = lock(&scene.attempt.done).as_mut() {
+            *since = Instant::now();
+        }
+        tell.send_replace(next);
+    });
+    Ok(after)
+}
+
+/// What follows from an answer.
+async fn follow_up(scene: &Scene, answer: Result<(oidc::Pending, oidc::Code), OidcError>) -> After {
+    let (agent, attempt) = (&scene.agent, &scene.attempt);
+    let next = match answer {
+        Ok((pending, code)) => agent.finish_sign_in(attempt, pending, code).await,
+        Err(error) => attempt.next_round(&error).map_or_else(
+            || {
+                agent.failed(attempt, &error);
+                Finished::Ended
+            },
+            Finished::Again,
+        ),
+    };
+    let Finished::Again(round) = next else { return After::End };
+    match agent.another_round(attempt, round).await {
+        Ok(_) => After::Start,
+        Err(error) => {
+            promise_page(scene);
+            agent.failed(attempt, &error);
+            After::End
+        }
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    if let Ok(location) = HeaderValue::from_str(&format!("{}/done/{nonce}", scene.origin)) {
-        response.headers_mut().insert(header::LOCATION, location);
+}
+
+/// Where an answer leads, whichever load of it this is.
+async fn go_on(scene: &Scene, mut after: watch::Receiver<After>) -> Response<Body> {
+    let decided = after.wait_for(|after| *after != After::Undecided);
+    let after = tokio::time::timeout(ANSWERED_WITHIN, decided).await.map(|after| after.map_or(After::End, |a| *a));
+    match after {
+        Err(_) => return pages::already_answered(),
+        // The same tab and the same cookie: the person sees nothing of the round before.
+        Ok(After::Start) => {
+            if let Some(address) = start_address(scene) {
+                return see_other(address);
+            }
+            // That round has had its answer, too.
+            let mut outcome = scene.attempt.outcome.subscribe();
+            let ended = outcome.wait_for(|o| !matches!(o, Outcome::Pending));
+            if !tokio::time::timeout(ANSWERED_WITHIN, ended).await.is_ok_and(|end| end.is_ok()) {
+                return pages::already_answered();
+            }
+        }
+        Ok(_) => {}
     }
+    let mut response = to_last_page(scene);
     // The binding has done its work.
     let clear = format!("{}=; HttpOnly; SameSite=Lax; Path={}; Max-Age=0", scene.cookie_name, scene.cookie_path);
     if let Ok(cookie) = HeaderValue::from_str(&clear) {
@@ -242,30 +403,27 @@ async fn callback(scene: &Scene, headers: &HeaderMap, raw: &str) -> Response<Bod
     response
 }
 
-/// The same answer came twice: both loads end on the same page.
-async fn same_end(scene: &Scene) -> Response<Body> {
-    let mut outcome = scene.attempt.outcome.subscribe();
-    let ended = outcome.wait_for(|o| !matches!(o, Outcome::Pending));
-    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.is_ok_and(|end| end.is_ok());
-    let nonce = lock(&scene.attempt.done).clone();
-    match nonce.and_then(|nonce| HeaderValue::from_str(&format!("{}/done/{nonce}", scene.origin)).ok()) {
-        Some(location) if ended => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::SEE_OTHER;
-            response.headers_mut().insert(header::LOCATION, location);
-            response
-        }
-        _ => pages::already_answered(),
+/// Our own one-time address that begins the round that waits; a new one once the former was used. Only the browser that
+/// started gets here.
+fn start_address(scene: &Scene) -> Option<HeaderValue> {
+    let attempt = &scene.attempt;
+    if !attempt.is_pending() || lock(&attempt.pending).is_none() {
+        return None;
     }
+    let fresh = || random::capability(scene.agent.entropy.as_ref());
+    let ticket = lock(&attempt.ticket).get_or_insert_with(fresh).clone();
+    HeaderValue::from_str(&format!("{}/start/{ticket}", scene.origin)).ok()
 }
 
 /// `/done/{nonce}`: how it went, self-contained.
 async fn done(State(scene): State<Scene>, Path(nonce): Path<String>, RawQuery(_): RawQuery) -> Response<Body> {
-    if lock(&scene.attempt.done).as_deref() != Some(nonce.as_str()) {
+    let fits = |(known, since): &(String, Instant)| *known == nonce && since.elapsed() < DONE_TIME;
+    if !lock(&scene.attempt.done).as_ref().is_some_and(fits) {
         return nothing().await;
     }
     let outcome: Outcome = scene.attempt.outcome.borrow().clone();
-    done_page(&scene.agent, &scene.attempt.account, &outcome)
+    let again = lock(&scene.attempt.again).as_ref().map(|ticket| format!("/start/{ticket}"));
+    done_page(&scene.agent, &scene.attempt.account, &outcome, again)
 }
 
 async fn nothing() -> Response<Body> {
@@ -275,3 +433,6 @@ async fn nothing() -> Response<Body> {
 async fn wrong_method() -> Response<Body> {
     pages::plain(StatusCode::METHOD_NOT_ALLOWED)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,23 @@
 //! The audit log: hash-chained lines, each committed before what it tells of leaves.
 //!
-//! The chain shows edits and holes; what was cut off its end shows against the head anchored in the keychain.
+//! The chain shows edits and holes; what was cut off its end, or off its start beyond what was announced, shows against what
+//! is anchored in the keychain.
+
+mod events;
+mod exports;
+mod since;
+mod trim;
+mod verify;
+
+pub(crate) use events::severity;
+pub(crate) use trim::{Start, TrimError};
 
 use super::{Store, StoreError, lock};
 use crate::random::hex;
-use localapi::{AuditLine, AuditVerdict};
+use localapi::AuditLine;
 use rusqlite::{Connection, Row, params};
 use sha2::{Digest as _, Sha256};
+use std::fmt;
 
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -26,11 +37,53 @@ pub(crate) struct AuditEntry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AuditQuery {
     /// Only lines after this one.
-    pub(crate) after: i64,
+    pub(crate) after: Option<i64>,
     /// Only lines at or after this time (RFC 3339 with milliseconds).
     pub(crate) since: Option<String>,
-    /// At most so many, the newest ones.
+    /// At most so many: the first ones with `after` or `since`, else the newest.
     pub(crate) limit: i64,
+}
+
+/// What the keychain knows of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Anchor {
+    /// A line that was the newest once.
+    pub(crate) seq: i64,
+    /// Its hash.
+    pub(crate) hash: String,
+    /// How much of the start may have been taken out; `None` = nothing.
+    pub(crate) start: Option<Start>,
+}
+
+impl Anchor {
+    /// Reads what [`fmt::Display`] wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (seq, hash) = (words.next()?.parse().ok()?, words.next()?.to_owned());
+        let start = match (words.next(), words.next(), words.next()) {
+            (None, ..) => None,
+            (Some(first), Some(prev), None) => Some(Start { first: first.parse().ok()?, prev: prev.to_owned() }),
+            _ => return None,
+        };
+        Some(Self { seq, hash, start })
+    }
+}
+
+/// A head, as [`Store::head`] tells it.
+impl From<(i64, String)> for Anchor {
+    fn from((seq, hash): (i64, String)) -> Self {
+        Self { seq, hash, start: None }
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.seq, self.hash)?;
+        match &self.start {
+            Some(start) => write!(f, " {} {}", start.first, start.prev),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -87,42 +140,70 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditLine> {
     })
 }
 
+/// Writes the next line of the chain.
+fn insert(connection: &Connection, head: &Head, entry: AuditEntry, time: String) -> Result<AuditLine, StoreError> {
+    let mut line = AuditLine {
+        seq: head.seq + 1,
+        time,
+        event: entry.event.to_owned(),
+        code: entry.code,
+        program: entry.program,
+        account: entry.account,
+        resource: entry.resource,
+        scope: entry.scope,
+        via: entry.via,
+        prev: head.hash.clone(),
+        hash: String::new(),
+    };
+    line.hash = hash_of(&line);
+    connection.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?.execute(
+        params![
+            line.seq,
+            line.time,
+            line.event,
+            line.code,
+            line.program,
+            line.account,
+            line.resource,
+            line.scope,
+            line.via,
+            line.prev,
+            line.hash
+        ],
+    )?;
+    Ok(line)
+}
+
 impl Store {
     /// Appends a line. When this returns `Ok` the line is committed.
     pub(crate) fn append(&self, entry: AuditEntry, time: String) -> Result<AuditLine, StoreError> {
         let mut head = lock(&self.head);
-        let mut line = AuditLine {
-            seq: head.seq + 1,
-            time,
-            event: entry.event.to_owned(),
-            code: entry.code,
-            program: entry.program,
-            account: entry.account,
-            resource: entry.resource,
-            scope: entry.scope,
-            via: entry.via,
-            prev: head.hash.clone(),
-            hash: String::new(),
-        };
-        line.hash = hash_of(&line);
-        lock(&self.connection)
-            .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
-            .execute(params![
-                line.seq,
-                line.time,
-                line.event,
-                line.code,
-                line.program,
-                line.account,
-                line.resource,
-                line.scope,
-                line.via,
-                line.prev,
-                line.hash
-            ])?;
+        let line = insert(&lock(&self.connection), &head, entry, time)?;
+        self.now_ends_with(&mut head, &line);
+        Ok(line)
+    }
+
+    /// Appends a line and does something else with the database, both or neither.
+    pub(super) fn append_with(
+        &self,
+        entry: AuditEntry,
+        time: String,
+        work: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut head = lock(&self.head);
+        let mut connection = lock(&self.connection);
+        let transaction = connection.transaction()?;
+        let line = insert(&transaction, &head, entry, time)?;
+        work(&transaction)?;
+        transaction.commit()?;
+        drop(connection);
+        self.now_ends_with(&mut head, &line);
+        Ok(())
+    }
+
+    fn now_ends_with(&self, head: &mut Head, line: &AuditLine) {
         *head = Head { seq: line.seq, hash: line.hash.clone() };
         self.lines.send_replace(line.seq);
-        Ok(line)
     }
 
     /// Tells when lines were added.
@@ -145,74 +226,51 @@ impl Store {
     }
 
     /// Brings what was committed to the disk itself, so that an anchor never names a line a power cut could take.
+    ///
+    /// # Errors
+    /// Also when somebody who reads or writes the database kept it from getting there.
     pub(crate) fn settle(&self) -> Result<(), StoreError> {
-        lock(&self.connection).query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
-        Ok(())
+        let busy: i64 = lock(&self.connection).query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+        if busy == 0 {
+            return Ok(());
+        }
+        let why = "it is in use: not everything is on the disk yet".to_owned();
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), Some(why)).into())
     }
 
-    /// Lines in ascending order: the newest `limit` that fit.
-    pub(crate) fn audit_lines(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError> {
-        let connection = lock(&self.connection);
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM audit WHERE seq > ?1 AND time >= ?2 ORDER BY seq DESC LIMIT ?3"
-        ))?;
-        let since = query.since.as_deref().unwrap_or_default();
-        let rows = statement.query_map(params![query.after, since, query.limit], read)?;
-        let mut lines: Vec<AuditLine> = rows.collect::<Result<_, _>>()?;
-        lines.reverse();
-        Ok(lines)
-    }
-
-    /// Whether a program shows up among the newest 20 000 lines, before a time; `true` when that cannot be told.
-    pub(crate) fn has_asked_before(&self, program: &str, before: &str) -> bool {
+    /// Whether a program shows up among the newest 20 000 lines; `true` when that cannot be told. Reads them all through a
+    /// connection of its own: not for the event loop.
+    pub(crate) fn has_asked_before(&self, program: &str) -> bool {
         let oldest = lock(&self.head).seq - 20_000;
-        let connection = lock(&self.connection);
-        let found = connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM audit WHERE seq > ?3 AND program = ?1 AND time < ?2)")
-            .and_then(|mut statement| statement.query_row(params![program, before, oldest], |row| row.get(0)));
-        found.unwrap_or(true)
-    }
-
-    /// Reads the whole chain and compares it with the anchored head, where there is one.
-    pub(crate) fn verify_audit(&self, anchor: Option<&(i64, String)>) -> Result<AuditVerdict, StoreError> {
-        let connection = self.reader()?;
-        let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
-        let mut rows = statement.query([])?;
-        let (mut lines, mut prev, mut expected) = (0, GENESIS.to_owned(), 1);
-        let mut anchored = anchor.is_none_or(|(seq, _)| *seq == 0);
-        let broken =
-            |at, lines, detail: &str| AuditVerdict { ok: false, lines, broken_at: Some(at), detail: detail.to_owned() };
-        while let Some(row) = rows.next()? {
-            let Ok(line) = read(row) else { return Ok(broken(expected, lines, "a line cannot be read")) };
-            if line.seq != expected {
-                return Ok(broken(expected, lines, "a line is missing"));
-            }
-            if line.prev != prev || hash_of(&line) != line.hash {
-                return Ok(broken(line.seq, lines, "a line was changed"));
-            }
-            if let Some((seq, hash)) = anchor
-                && *seq == line.seq
-            {
-                anchored = *hash == line.hash;
-                if !anchored {
-                    return Ok(broken(
-                        line.seq,
-                        lines,
-                        "the log is not the one whose head is anchored in the keychain",
-                    ));
-                }
-            }
-            lines += 1;
-            expected += 1;
-            prev = line.hash;
-        }
-        if !anchored {
-            return Ok(broken(expected, lines, "the end of the log was cut off"));
-        }
-        let detail = match anchor {
-            Some((seq, _)) => format!("{lines} lines, whole; anchored up to line {seq}"),
-            None => format!("{lines} lines, whole; no anchor in the keychain to compare with"),
+        let look = |reader: Connection| {
+            let found: bool = reader.query_row(
+                "SELECT EXISTS (SELECT 1 FROM audit WHERE seq > ?2 AND program = ?1)",
+                params![program, oldest],
+                |row| row.get(0),
+            )?;
+            Ok::<_, StoreError>(found)
         };
-        Ok(AuditVerdict { ok: true, lines, broken_at: None, detail })
+        self.reader().and_then(look).unwrap_or(true)
     }
 }
+
+#[cfg(any(test, feature = "filling"))]
+impl Store {
+    /// Everything `work` writes, in one transaction.
+    pub(crate) fn together(&self, work: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        lock(&self.connection).execute_batch("BEGIN")?;
+        work()?;
+        Ok(lock(&self.connection).execute_batch("COMMIT")?)
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Changes the database behind the log's back.
+    pub(crate) fn tamper(&self, sql: &str) {
+        assert!(lock(&self.connection).execute(sql, []).unwrap() > 0, "{sql} changes something");
+    }
+}
+
+#[cfg(test)]
+mod tests;

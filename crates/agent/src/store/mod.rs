@@ -8,10 +8,12 @@ mod attempts;
 mod audit;
 mod blocks;
 mod grants;
+mod profile;
 mod sessions;
 mod sign_ins;
 
-pub(crate) use audit::{AuditEntry, AuditQuery};
+pub(crate) use audit::{Anchor, AuditEntry, AuditQuery, Start, TrimError, severity};
+pub(crate) use grants::Rebound;
 pub(crate) use sessions::Session;
 pub(crate) use sign_ins::{Person, Standing};
 
@@ -22,7 +24,11 @@ use std::{
     time::Duration,
 };
 
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 4;
+
+/// How long a write waits for another program that holds the database. Nobody but the agent writes to it, and while it
+/// waits nobody is answered: the command that waits for it must hear a refusal before it takes the agent for dead.
+const BUSY: Duration = Duration::from_millis(500);
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +98,7 @@ impl Store {
         let grants = grants::load(&connection)?;
         let blocks = blocks::load(&connection)?;
         let head = audit::load_head(&connection)?;
+        connection.busy_timeout(BUSY)?;
         let (lines, _) = tokio::sync::watch::channel(head.seq);
         Ok(Self {
             connection: Mutex::new(connection),
@@ -169,6 +176,16 @@ fn migrate(connection: &mut Connection, mark: &str, installation: &str) -> Resul
     }
     if found < 2 {
         transaction.execute_batch(include_str!("schema_2.sql"))?;
+    }
+    if found < 3 {
+        transaction.execute_batch(include_str!("schema_3.sql"))?;
+    }
+    if found < 4 {
+        transaction.execute_batch(include_str!("schema_4.sql"))?;
+    }
+    if (1..4).contains(&found) {
+        // Of the profile nothing was noted before: that is no damage.
+        transaction.execute(profile::UPGRADED, [])?;
     }
     if found < SCHEMA {
         transaction.pragma_update(None, "user_version", SCHEMA)?;

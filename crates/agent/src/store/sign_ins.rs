@@ -74,6 +74,33 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the last sign-in to this account ended because a person signed out.
+    pub(crate) fn signed_out(&self, account: &str) -> Result<bool, StoreError> {
+        let connection = lock(&self.connection);
+        Ok(super::meta(&connection, &signed_out_key(account))?.is_some())
+    }
+
+    /// Notes that a person signed out of this account, or in again.
+    pub(crate) fn note_sign_out(&self, account: &str, signed_out: bool) -> Result<(), StoreError> {
+        let connection = lock(&self.connection);
+        if signed_out {
+            let add = "INSERT INTO meta (key, value) VALUES (?1, '1') ON CONFLICT (key) DO NOTHING";
+            connection.execute(add, [signed_out_key(account)])?;
+        } else {
+            connection.execute("DELETE FROM meta WHERE key = ?1", [signed_out_key(account)])?;
+        }
+        Ok(())
+    }
+
+    /// Accounts somebody is signed in to, as far as is known.
+    pub(crate) fn who_is_signed_in(&self) -> Result<Vec<String>, StoreError> {
+        let connection = lock(&self.connection);
+        let mut statement =
+            connection.prepare_cached("SELECT account FROM sign_ins WHERE state IN ('kept', 'memory')")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Accounts whose keychain item is still to be deleted.
     pub(crate) fn to_be_erased(&self) -> Result<Vec<String>, StoreError> {
         let connection = lock(&self.connection);
@@ -81,4 +108,9 @@ impl Store {
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Names the note in `meta`.
+fn signed_out_key(account: &str) -> String {
+    format!("signed_out/{account}")
 }

@@ -1,3 +1,5 @@
+mod damage;
+
 use super::*;
 use broker::{Choice, Grant, GrantId, ProgramKey, Timestamp};
 
@@ -22,6 +24,7 @@ fn grant(program: &str, scopes: &str) -> Grant {
         created: Timestamp::from_seconds(1),
         last_used: Timestamp::from_seconds(1),
         until: None,
+        package: None,
     }
 }
 
@@ -38,7 +41,7 @@ fn the_chain_shows_edits_holes_and_a_cut_end() {
         for event in ["one", "two", "three"] {
             line(&store, event);
         }
-        let anchor = Some(store.head());
+        let anchor = Some(Anchor::from(store.head()));
         assert!(store.verify_audit(anchor.as_ref()).unwrap().ok);
         lock(&store.connection).execute(edit, []).unwrap();
         let verdict = store.verify_audit(anchor.as_ref()).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     peer::{FileIdentity, ProcessInstance},
-    rules::{Offline, RequestAs},
+    rules::{Offline, PeerRule, RequestAs},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,7 +11,7 @@ pub(crate) fn file(path: &str, digest: u8) -> FileIdentity {
     FileIdentity { path: PathBuf::from(path), device: 1, inode: u64::from(digest), digest: [digest; 32] }
 }
 
-fn peer(program: Option<Program>) -> Peer {
+pub(crate) fn peer(program: Option<Program>) -> Peer {
     let instance = ProcessInstance { pid: 100, start_time: 7 };
     Peer {
         uid: 1,
@@ -25,14 +25,15 @@ fn peer(program: Option<Program>) -> Peer {
     }
 }
 
-fn tool() -> Program {
+pub(crate) fn tool() -> Program {
     Program::Executable { file: file("/usr/bin/tool", 1), generic_client: false }
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     let mut rules = Rules::default();
     let account = Account {
         name: "corp".parse().unwrap(),
+        title: None,
         issuer: "https://issuer.example".parse().unwrap(),
         client_id: "daypass".into(),
         client_secret: None,
@@ -44,6 +45,8 @@ fn rules() -> Rules {
     };
     let resource = Resource {
         name: "payments".parse().unwrap(),
+        title: None,
+        description: None,
         account: account.name.clone(),
         token: TokenKind::Access,
         audience: Some("https://payments.example".into()),
@@ -53,7 +56,7 @@ fn rules() -> Rules {
         lifetime: Span::minutes(5),
         consent: ConsentRule::Ask,
         sensitive: false,
-        peers: Peers::Listed(vec![]),
+        peers: Peers::Listed(PeerList::default()),
     };
     rules.accounts.insert(account.name.clone(), account.into());
     rules.resources.insert(resource.name.clone(), resource.into());
@@ -71,6 +74,7 @@ fn grant(program: &Program, scopes: &str, choice: Choice) -> Grant {
         created: Timestamp::from_seconds(0),
         last_used: Timestamp::from_seconds(0),
         until: (choice == Choice::Today).then(|| Timestamp::from_seconds(12 * 3600)),
+        package: None,
     }
 }
 
@@ -83,6 +87,7 @@ struct Case {
     blocked: bool,
     locked: bool,
     writable: bool,
+    followed: bool,
     cached: Option<CachedToken>,
     refresh: bool,
 }
@@ -98,6 +103,7 @@ impl Default for Case {
             blocked: false,
             locked: false,
             writable: false,
+            followed: true,
             cached: None,
             refresh: false,
         }
@@ -122,6 +128,7 @@ impl Case {
             blocked: self.blocked,
             screen_locked: self.locked,
             user_can_write: &|_| self.writable,
+            may_follow: &|_, _| self.followed,
         })
     }
 
@@ -318,7 +325,7 @@ fn preapproval_means_the_program_itself() {
     ] {
         let case = Case { peer: peer(Some(program)), writable, ..Case::default() }.change(|r| {
             r.consent = ConsentRule::Preapproved;
-            r.peers = Peers::Listed(vec![rule]);
+            r.peers = Peers::Listed(vec![rule].into());
         });
         assert_eq!(case.decide(), *expected, "{what}");
     }
@@ -335,7 +342,7 @@ fn preapproval_by_package_needs_a_file_that_is_not_the_users() {
         let rule = PeerRule { package: Some("deb:tool".into()), ..PeerRule::default() };
         let case = Case { peer, writable, ..Case::default() }.change(|r| {
             r.consent = ConsentRule::Preapproved;
-            r.peers = Peers::Listed(vec![rule]);
+            r.peers = Peers::Listed(vec![rule].into());
         });
         assert_eq!(case.decide(), expected);
     }
@@ -379,4 +386,147 @@ fn a_locked_profile_issues_nothing() {
     let mut case = Case { grants: vec![grant(&tool(), "read", Choice::Always)], ..Case::default() };
     case.rules.locked = Some("corp.toml:1: not TOML".into());
     assert_eq!(case.decide(), Decision::Deny(Refusal::ProfileInvalid("corp.toml:1: not TOML".into())));
+}
+
+#[test]
+fn a_grant_follows_an_update_by_the_package_that_owns_the_program() {
+    let program = |path: &str, digest| Program::Executable { file: file(path, digest), generic_client: false };
+    let script =
+        |digest| Program::Script { interpreter: file("/usr/bin/python3", 5), script: file("/opt/run.py", digest) };
+    let before = || Grant { package: Some("deb:tool".into()), ..grant(&tool(), "read", Choice::Always) };
+    let today = || Grant { package: Some("deb:tool".into()), ..grant(&tool(), "read", Choice::Today) };
+    let deb = Some("deb:tool");
+    let (ask, kept) = (Decision::AskConsent, Decision::Fetch(Authority::Updated(GrantId(1))));
+    for (what, grant, now, package, root_alone, expected) in [
+        ("another digest", before(), program("/usr/bin/tool", 2), deb, true, &kept),
+        ("a grant for today", today(), program("/usr/bin/tool", 2), deb, true, &kept),
+        (
+            "the same bytes need no package",
+            before(),
+            tool(),
+            None,
+            false,
+            &Decision::Fetch(Authority::Grant(GrantId(1))),
+        ),
+        (
+            "a file that another than root can write, or newer than the database",
+            before(),
+            program("/usr/bin/tool", 2),
+            deb,
+            false,
+            &ask,
+        ),
+        ("another package", before(), program("/usr/bin/tool", 2), Some("deb:other"), true, &ask),
+        ("the same name of another kind", before(), program("/usr/bin/tool", 2), Some("rpm:tool"), true, &ask),
+        ("no package now", before(), program("/usr/bin/tool", 2), None, true, &ask),
+        ("no package then", Grant { package: None, ..before() }, program("/usr/bin/tool", 2), deb, true, &ask),
+        ("no package then or now", Grant { package: None, ..before() }, program("/usr/bin/tool", 2), None, true, &ask),
+        ("another path", before(), program("/usr/bin/tool2", 2), deb, true, &ask),
+        ("a path that ends alike", before(), program("/opt/usr/bin/tool", 2), deb, true, &ask),
+        (
+            "a script",
+            Grant {
+                program: script(1).key(),
+                package: Some("deb:tool".into()),
+                ..grant(&tool(), "read", Choice::Today)
+            },
+            script(2),
+            deb,
+            true,
+            &ask,
+        ),
+        (
+            "a command without a file",
+            before(),
+            Program::Inline { interpreter: file("/usr/bin/tool", 2) },
+            deb,
+            true,
+            &ask,
+        ),
+        (
+            "always, for what may not hold that any more",
+            before(),
+            Program::Executable { file: file("/usr/bin/tool", 2), generic_client: true },
+            deb,
+            true,
+            &ask,
+        ),
+        (
+            "another resource",
+            Grant { resource: "other".parse().unwrap(), ..before() },
+            program("/usr/bin/tool", 2),
+            deb,
+            true,
+            &ask,
+        ),
+        (
+            "a day that is over",
+            Grant { until: Some(Timestamp::from_seconds(50)), ..today() },
+            program("/usr/bin/tool", 2),
+            deb,
+            true,
+            &ask,
+        ),
+    ] {
+        let mut asker = peer(Some(now));
+        asker.package = package.map(str::to_owned);
+        let case = Case { grants: vec![grant], peer: asker, followed: root_alone, ..Case::default() };
+        assert_eq!(&case.decide(), expected, "{what}");
+    }
+    // A wider scope asks again, before an update or after it.
+    let mut asker = peer(Some(program("/usr/bin/tool", 2)));
+    asker.package = deb.map(str::to_owned);
+    let case = Case { grants: vec![before()], peer: asker.clone(), scope: "write", ..Case::default() };
+    assert_eq!(case.decide(), ask);
+    // What was given to the program as it is now comes first.
+    let own = Grant { id: GrantId(2), program: program("/usr/bin/tool", 2).key(), ..before() };
+    let case = Case { grants: vec![before(), own], peer: asker, ..Case::default() };
+    assert_eq!(case.decide(), Decision::Fetch(Authority::Grant(GrantId(2))));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_not_text_follows_nothing() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let odd = |bytes: &[u8], digest| Program::Executable {
+        file: FileIdentity { path: std::ffi::OsStr::from_bytes(bytes).into(), ..file("", digest) },
+        generic_client: false,
+    };
+    let given = Grant { package: Some("deb:x".into()), ..grant(&odd(b"/opt/a\xff", 1), "read", Choice::Always) };
+    assert_eq!(given.program.executable_path(), None);
+    for now in [odd(b"/opt/a\xff", 2), odd("/opt/a\u{fffd}".as_bytes(), 2), odd(b"/opt/a\xfe", 2)] {
+        assert!(!given.follows(&now, Some("deb:x")), "{now:?}");
+    }
+}
+
+#[test]
+fn among_a_thousand_resources_the_same_one_is_found() {
+    let mut rules = rules();
+    let first = Arc::clone(rules.resources.values().next().unwrap());
+    for n in 0..1000 {
+        let name: ResourceName = format!("r{n:04}").parse().unwrap();
+        // Two of each audience: the first name counts.
+        let resource =
+            Resource { name: name.clone(), audience: Some(format!("https://a{}.example", n / 2)), ..(*first).clone() };
+        rules.resources.insert(name, resource.into());
+    }
+    let found = |rules: &Rules, wanted: &str| rules.resource(wanted).map(|resource| resource.name.to_string());
+    for (wanted, name) in [
+        ("r0999", Some("r0999")),
+        ("https://a400.example", Some("r0800")),
+        ("https://payments.example", Some("payments")),
+        ("payments", Some("payments")),
+        ("https://a500.example", None),
+        ("https://A400.example", None),
+        ("r1000", None),
+        ("", None),
+    ] {
+        assert_eq!(found(&rules, wanted).as_deref(), name, "{wanted:?}");
+    }
+    // A snapshot made from another one looks for itself.
+    let mut later = rules.clone();
+    let changed = Resource { audience: Some("https://new.example".into()), ..(*first).clone() };
+    later.resources.insert("r0800".parse().unwrap(), Resource { name: "r0800".parse().unwrap(), ..changed }.into());
+    assert_eq!(found(&later, "https://new.example").as_deref(), Some("r0800"));
+    assert_eq!(found(&later, "https://a400.example").as_deref(), Some("r0801"));
 }

@@ -116,10 +116,7 @@ fn profile_checks() -> (Vec<DoctorCheck>, Option<Effective>) {
         checks.push(check("profile", state, diagnostic.to_string()).next(diagnostic.hint.clone().unwrap_or(step)));
     }
     if effective.rules.accounts.is_empty() {
-        checks.push(
-            check("profile", State::Failed, "no account is configured")
-                .next("write one into the user's profile; see: daypass profile explain accounts"),
-        );
+        checks.push(check("profile", State::Failed, "no account is configured").next("set one up: daypass init"));
     }
     if checks.is_empty() {
         let rules = &effective.rules;

@@ -64,7 +64,7 @@ fn check_says_ok_or_where_it_is_wrong() {
 #[test]
 fn what_cannot_be_checked_is_a_usage_error() {
     let home = Home::new();
-    for file in ["no-such-file.toml", "/", "/dev/zero", "-"] {
+    for file in ["no-such-file.toml", "/dev", "/dev/zero", "-"] {
         home.run(&["profile", "check", file]).failed(2, "cannot be read");
     }
 }
@@ -78,4 +78,66 @@ fn keys_are_explained_and_the_schema_is_json() {
     assert!(home.run(&["profile", "explain"]).out.lines().count() > 30);
     let ended = home.run(&["profile", "schema"]);
     assert!(serde_json::from_str::<Value>(&ended.out).unwrap()["properties"]["accounts"].is_object());
+}
+
+#[test]
+fn a_directory_is_checked_as_a_whole() {
+    let home = Home::new();
+    let dir = home.path("profile.d");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("10-account.toml"), GOOD).unwrap();
+    fs::write(
+        dir.join("20-resource.json"),
+        r#"{"version": 1, "resources": {"payments": {"account": "corp", "title": "Payments"}}}"#,
+    )
+    .unwrap();
+    fs::write(dir.join(".hidden.toml"), "x").unwrap();
+    fs::write(dir.join("notes.txt"), "x").unwrap();
+    let name = dir.to_str().unwrap();
+    let ok = |file: &str| format!("{name}/{file}: ok (as a managed layer, with the others)\n");
+    home.run(&["profile", "check", name]).answered(&(ok("10-account.toml") + &ok("20-resource.json")));
+    fs::write(dir.join("10-account.toml"), GOOD.replace("client_id =", "clinet_id =")).unwrap();
+    let ended = home.run(&["profile", "check", name]);
+    assert_eq!(ended.code, Some(9), "{ended:?}");
+    assert!(ended.out.contains("10-account.toml:4: accounts.corp.clinet_id is not a known key"), "{}", ended.out);
+    assert!(ended.out.contains("hint: did you mean client_id?"), "{}", ended.out);
+    let empty = home.path("empty");
+    fs::create_dir(&empty).unwrap();
+    home.run(&["profile", "check", empty.to_str().unwrap()]).failed(2, "holds no *.toml or *.json");
+}
+
+#[test]
+fn diff_tells_what_a_change_comes_to_and_no_secret() {
+    let home = Home::new();
+    let (old, new, dir) = (home.path("old.toml"), home.path("new.toml"), home.path("profile.d"));
+    let [old, new] = [&old, &new].map(|path| path.to_str().unwrap().to_owned());
+    fs::write(&old, format!("{GOOD}client_secret = \"CANARY-1\"\n[consent]\nidle = \"2h\"\n")).unwrap();
+    fs::write(&new, format!("{GOOD}client_secret = \"CANARY-2\"\n[resources.a]\naccount = \"corp\"\n")).unwrap();
+    home.run(&["profile", "diff", &old, &old]).answered("no difference\n");
+    let ended = home.run(&["profile", "diff", &old, &new]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert_eq!(lines[..2], ["~ accounts.corp.client_secret: changed", "~ consent.idle: \"2h\" -> \"12h\""]);
+    assert!(lines.contains(&"+ resources.a.account = \"corp\"") && !ended.out.contains("CANARY"), "{}", ended.out);
+    home.run(&["profile", "diff", &new, &old]);
+    let ended = home.run(&["profile", "diff", &new, &old, "--json"]);
+    let changes: Value = serde_json::from_str(&ended.out).unwrap();
+    let gone = changes.as_array().unwrap().iter().find(|change| change["key"] == "resources.a").unwrap();
+    assert!(gone["new"].is_null() && gone["line"] == "- resources.a" && !ended.out.contains("CANARY"));
+
+    // A directory beside a file, and what cannot be compared.
+    fs::create_dir(&dir).unwrap();
+    fs::copy(&old, dir.join("10.toml")).unwrap();
+    fs::write(dir.join("20.toml"), "version = 1\n[consent]\nidle = \"1h\"\n").unwrap();
+    let dir = dir.to_str().unwrap();
+    home.run(&["profile", "diff", &old, dir]).answered("~ consent.idle: \"2h\" -> \"1h\"\n");
+    fs::write(&new, "version = 1\n[accounts").unwrap();
+    let ended = home.run(&["profile", "diff", dir, &new]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(9), ""));
+    assert!(ended.err.contains("new.toml:2: is not TOML"), "{}", ended.err);
+    home.run(&["profile", "diff", dir, "/no/such"]).failed(2, "cannot be read");
+    fs::write(&new, GOOD.replace("issuer", "isuer")).unwrap();
+    let ended = home.run(&["profile", "diff", &old, &new]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.err.contains("accounts.corp counts for nothing") && ended.out.contains("- accounts.corp\n"));
 }

@@ -1,6 +1,6 @@
 //! `daypass login` and `daypass logout`.
 
-use crate::fake::{Asked, Ended, Home, Reply, begin, ok, refusal};
+use crate::fake::{Asked, Ended, Home, Reply, begin, end, ok, refusal};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
@@ -58,6 +58,39 @@ fn without_a_browser_the_address_alone_is_on_stdout() {
     ended.answered("http://127.0.0.1:6174/start/t1\n");
     assert!(!ended.err.contains("opening"), "{}", ended.err);
     assert_eq!(home.seen()[1].body, json!({"open_browser": false}));
+}
+
+#[test]
+fn over_ssh_nobody_is_thought_to_sit_at_the_screen() {
+    let home = home(vec![account("corp", "sign_in_required")], alice());
+    end(home.daypass(&["login", "corp"]).env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")).answered("");
+    assert_eq!(home.seen()[1].body, json!({"open_browser": true, "remote": true}));
+    let mut here = home.daypass(&["login", "corp"]);
+    end(here.env("SSH_CONNECTION", "x").env("WAYLAND_DISPLAY", "wayland-0")).answered("");
+    let posts: Vec<_> = home.seen().into_iter().filter(|asked| asked.line().starts_with("POST")).collect();
+    assert_eq!(posts[1].body, json!({"open_browser": true}));
+}
+
+#[test]
+fn address_and_code_for_another_device_are_on_stdout_and_nothing_that_steers_a_terminal_is_shown() {
+    let begun = |code: &str, address: &str| {
+        let device = json!({"user_code": code, "verification_uri": address});
+        let pending = json!({"id": "s1", "account": "corp", "state": "pending", "expires_in": 900, "device": device});
+        let done = alice();
+        Home::with(move |asked| match asked.line().as_str() {
+            "GET /v1/accounts" => ok(json!([account("corp", "sign_in_required")])),
+            "GET /v1/sign-ins/s1?wait=25" => ok(done.clone()),
+            _ => ok(pending.clone()),
+        })
+    };
+    let home = begun("WDJB-MJHT", "https://login.example.com/device");
+    let ended = home.run(&["login", "corp", "--device", "--max-age", "5m", "--acr-values", "a b"]);
+    ended.answered("https://login.example.com/device\nWDJB-MJHT\n");
+    assert!(ended.err.contains("the code works for 15 minutes") && !ended.err.contains('\x1b'), "{}", ended.err);
+    assert_eq!(home.seen()[1].body, json!({"open_browser": true, "device": true, "max_age": 300, "acr_values": "a b"}));
+    for (code, address) in [("W\u{1b}[2J", "https://login.example.com/device"), ("WDJB-MJHT", "javascript:alert(1)")] {
+        begun(code, address).run(&["login", "--device"]).failed(1, "no address and code");
+    }
 }
 
 #[test]

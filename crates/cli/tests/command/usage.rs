@@ -30,7 +30,10 @@ fn strange_arguments_end_as_usage_errors() {
     home.run(&["token", "@file"]).failed(10, "resource_unknown");
     home.run(&["token", "a", "b"]).failed(2, "unexpected argument");
     home.run(&["logout", "--all", "corp"]).failed(2, "cannot be used with");
-    home.run(&["login", "--device"]).failed(2, "--device is not available in this version");
+    home.run(&["login", "--device", "--no-browser"]).failed(2, "cannot be used with");
+    home.run(&["login", "--claims", "[]"]).failed(2, "--claims is no JSON object");
+    home.run(&["login", "--max-age", "soon"]).failed(2, "90s");
+    home.run(&["token", "x", "--claims", "{"]).failed(2, "--claims is no JSON object");
     let long = "x".repeat(100_000);
     let ended = home.run(&["frobnicate", &long]);
     ended.failed(2, "unrecognized subcommand");

@@ -100,13 +100,44 @@ pub(crate) fn farewell() -> Result<(), Failure> {
     let here = std::env::current_dir().ok();
     let near = here.and_then(|here| own.strip_prefix(here).map(|rest| Path::new(".").join(rest)).ok());
     let daypass = near.unwrap_or(own).join("daypass");
-    let command = format!("{} --help", daypass.display());
-    writeln!(
-        io::stdout(),
-        "\nWhat next:\n  {command:<28} what the command can do\n  {:<28} every check, end to end",
-        "make test"
+    // A package of the demo does not bring the provider as a program of its own.
+    let provider = Some(daypass.with_file_name("daypass-dev-issuer")).filter(|file| file.is_file());
+    let provider = provider.map(|file| file.display().to_string());
+    let text = next_steps(&daypass.display().to_string(), provider.as_deref());
+    write!(io::stdout(), "{text}").map_err(Failure::during("nobody reads this"))
+}
+
+/// What was shown, and the commands to do it again: with a provider that stays, or with the person's own.
+fn next_steps(daypass: &str, provider: Option<&str>) -> String {
+    let Some(provider) = provider else {
+        return format!(
+            "\nShown: sign-in, a question and its answer, a token that others verify, status, audit. Again, with a \
+             provider of your own:\n  {daypass} init   # says what to register there, writes a profile, signs in\n\n\
+             What else there is: {daypass} --help\n"
+        );
+    };
+    let profile = "\"${XDG_CONFIG_HOME:-$HOME/.config}/daypass/profile.toml\"";
+    let steps = [
+        ("a provider where any name signs in, until you stop it", format!("{provider} --imitate keycloak &")),
+        ("a folder for your profile", "mkdir -p \"${XDG_CONFIG_HOME:-$HOME/.config}/daypass\"".to_owned()),
+        (
+            "a profile for it, unless you have one",
+            format!("test -e {profile} || {provider} --imitate keycloak --print-profile > {profile}"),
+        ),
+        ("sign-in", format!("{daypass} login keycloak")),
+        ("status", format!("{daypass} status")),
+        ("a token; your answer is asked for", format!("{daypass} token payments")),
+        ("who may have what", format!("{daypass} grants")),
+        ("what was issued", format!("{daypass} audit")),
+        ("sign-out", format!("{daypass} logout keycloak")),
+        ("the end", format!("{daypass} agent stop")),
+    ];
+    let lines: Vec<String> = steps.iter().map(|(what, command)| format!("  {command}   # {what}")).collect();
+    format!(
+        "\nShown: sign-in, a question and its answer, a token that others verify, status, audit. Again, at your own \
+         pace:\n{}\n\nWhat else there is: {daypass} --help; every check, end to end: make test\n",
+        lines.join("\n")
     )
-    .map_err(Failure::during("nobody reads this"))
 }
 
 /// The programs of the play, which lie side by side.

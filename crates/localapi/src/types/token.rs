@@ -29,20 +29,19 @@ pub struct TokenRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = 8192)))]
     pub name: Option<String>,
-    /// Reserved (OpenID Connect Core §5.5); refused while reserved.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    /// What the sign-in has to show (OpenID Connect Core §5.5): essential claims of `id_token` are checked, everything
+    /// else must have been asked for by that sign-in. At most 4096 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>"))]
     pub claims: Option<serde_json::Value>,
-    /// Reserved (RFC 9470 §4); refused while reserved.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub acr_values: Option<serde_json::Value>,
-    /// Reserved (RFC 9470 §4); refused while reserved.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<serde_json::Value>,
-}
-
-/// A member that is there counts as there, even when it is `null`.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
-    serde_json::Value::deserialize(deserializer).map(Some)
+    /// Authentication context classes, space-separated, one of which the sign-in must have (RFC 9470 §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+    pub acr_values: Option<String>,
+    /// Seconds since the person was authenticated at the issuer, at most; 60 more are let pass for clocks that differ
+    /// (RFC 9470 §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u32>,
 }
 
 /// A token on the wire: prints as `[redacted]`, serialises as itself, is zeroized.

@@ -169,7 +169,7 @@ fn proxy(answer: &'static [u8]) -> (u16, Arc<std::sync::Mutex<String>>) {
 }
 
 fn behind(proxy: String) -> Client {
-    let options = Options { proxy: Some(proxy), ..Options::default() };
+    let options = Options { proxy: broker::Proxy::Url(proxy), ..Options::default() };
     Client::new(&options, Arc::new(tls::Fixed), Arc::new(tls::Fixed)).unwrap()
 }
 

@@ -117,3 +117,16 @@ async fn a_hanging_issuer_holds_up_nobody_else_and_a_failure_is_soon_forgotten()
     tokio::time::sleep(Duration::from_millis(1050)).await;
     assert!(slow.client.discover(&slow.account.issuer).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_look_keeps_nothing_and_only_so_many_issuers_are_remembered() {
+    let world = World::new().await;
+    world.client.look(&world.account.issuer).await.unwrap();
+    assert_eq!(world.client.0.discovery.len(), 0);
+    for number in 0..200 {
+        let issuer = format!("http://127.0.0.1:1/{number}").parse().unwrap();
+        assert!(world.client.discover(&issuer).await.is_err());
+    }
+    assert!(world.client.0.discovery.len() <= 64, "{}", world.client.0.discovery.len());
+    world.client.discover(&world.account.issuer).await.unwrap();
+}

@@ -35,7 +35,7 @@ async fn the_authorization_request_says_everything_once() {
     let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
     assert_eq!(parameter(&pending, "code_challenge"), [challenge.as_str()]);
     assert_eq!(pending.verifier.expose_secret().len(), 43);
-    assert!(!pending.authorization_address().contains(pending.verifier.expose_secret()));
+    assert!(!pending.request().address.expose_secret().contains(pending.verifier.expose_secret()));
     assert_eq!(parameter(&pending, "nonce"), [pending.nonce.as_str()]);
 
     let other = world.begin().await;
@@ -75,7 +75,7 @@ async fn a_sign_in_ends_with_tokens_and_a_person() {
     ask.redeem_for = Some(TokenAsk { scopes: Some("payments.read".parse().unwrap()), target });
     let pending = world.client.begin(ask).await.unwrap();
     let verifier = pending.verifier.expose_secret().to_owned();
-    let asked = pending.scopes.to_string();
+    let asked = pending.plan.scopes.to_string();
     world
         .server
         .set("/token", Reply::json(200, &World::answer(Some(&world.id_token(&world.claims(Some(&pending.nonce)))))));
@@ -225,4 +225,43 @@ async fn a_revocation_is_told_or_its_failure_is() {
     metadata["revocation_endpoint"] = json!(null);
     world.publish(&metadata);
     assert_eq!(world.client.revoke(&world.account, &token).await.unwrap(), Revocation::Unsupported);
+}
+
+#[tokio::test]
+async fn what_came_with_a_sign_in_that_does_not_count_is_revoked() {
+    for case in ["another person", "not as demanded", "a bad ID token", "no ID token"] {
+        let mut world = World::new().await;
+        world.server.set("/revoke", Reply::with(200, "", ""));
+        if case == "another person" {
+            world.account.required_claims.insert("email".to_owned(), "bob@example.com".to_owned());
+        }
+        let mut ask = world.ask();
+        if case == "not as demanded" {
+            ask.requirement.acr_values = vec!["urn:phr".to_owned()];
+        }
+        let pending = world.client.begin(ask).await.unwrap();
+        let mut claims = world.claims(Some(&pending.nonce));
+        if case == "a bad ID token" {
+            claims["aud"] = json!("somebody else");
+        }
+        let token = world.id_token(&claims);
+        let answer = World::answer(Some(token.as_str()).filter(|_| case != "no ID token"));
+        world.server.set("/token", Reply::json(200, &answer));
+        let code = World::code(&pending);
+        world.client.redeem(pending, code).await.unwrap_err();
+        // In the background.
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            seen = world.server.seen("/revoke");
+            if !seen.is_empty() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(
+            seen.first().map(|request| request.field("token")),
+            Some(vec!["CANARY-new-refresh".to_owned()]),
+            "{case}"
+        );
+    }
 }

@@ -80,7 +80,7 @@ async fn only_a_valid_certificate_of_the_host_from_a_trusted_root_is_believed() 
         let issuer = issuer(certificate, host);
         match client(trusted).discover(&issuer).await {
             Ok(found) => assert!(good && found.issuer() == &issuer, "{name}"),
-            Err(OidcError::Unavailable { detail, .. }) => {
+            Err(OidcError::Untrusted { detail }) => {
                 assert!(!good && detail.contains("certificate"), "{name}: {detail}");
             }
             Err(error) => panic!("{name}: {error:?}"),

@@ -17,7 +17,7 @@ use broker::{
 };
 use jsonwebtoken::{Algorithm, EncodingKey};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -114,6 +114,7 @@ impl World {
         let client = Client::new(&options, Arc::clone(&clock) as Arc<dyn Clock>, entropy).unwrap();
         let account = Account {
             name: "corp".parse().unwrap(),
+            title: None,
             issuer: server.base().parse().unwrap(),
             client_id: "daypass".to_owned(),
             client_secret: None,
@@ -149,6 +150,10 @@ impl World {
         self.server.set("/keys", Reply::json(200, &json!({ "keys": keys })));
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn pass(&self, span: Span) {
         self.clock.0.fetch_add(span.as_seconds(), Ordering::SeqCst);
     }
@@ -182,14 +187,16 @@ impl World {
         answer
     }
 
-    pub(crate) fn ask(&self) -> SignInAsk<'_> {
+    pub(crate) fn ask(&self) -> SignInAsk {
         SignInAsk {
-            account: &self.account,
+            account: Arc::new(self.account.clone()),
             redirect_uri: "http://127.0.0.1:4711/callback".to_owned(),
             scopes: "openid profile payments.read".parse().unwrap(),
             resources: vec![],
             audiences: vec![],
             redeem_for: None,
+            prompt: None,
+            requirement: broker::Requirement::default(),
         }
     }
 
@@ -216,13 +223,14 @@ impl World {
     }
 
     pub(crate) async fn refresh(&self, ask: &TokenAsk) -> Result<TokenAnswer, RefreshError> {
-        let known = KnownSubject { subject: "subject".to_owned(), nonce: Some("the nonce".to_owned()) };
+        let (subject, nonce) = ("subject".to_owned(), Some("the nonce".to_owned()));
+        let known = KnownSubject { subject, nonce, auth_time: Some(NOW - 10) };
         self.client.refresh(&self.account, &SecretString::from(REFRESH), ask, &known).await
     }
 }
 
 /// The values of a parameter of the authorization request.
 pub(crate) fn parameter(pending: &Pending, name: &str) -> Vec<String> {
-    let address = url::Url::parse(pending.authorization_address()).unwrap();
+    let address = url::Url::parse(pending.request().address.expose_secret()).unwrap();
     address.query_pairs().filter(|(n, _)| n == name).map(|(_, v)| v.into_owned()).collect()
 }

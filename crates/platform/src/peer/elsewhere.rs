@@ -1,8 +1,8 @@
 //! Peers on systems where they cannot be told yet. Untested; every lookup fails, so nobody gets anything.
 
 use super::{FirstParty, LookupError};
-use broker::Peer;
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use broker::{FileIdentity, Peer};
+use std::{net::SocketAddr, sync::Arc};
 
 /// Tells who peers are: nobody can be told on this system.
 #[derive(Debug)]
@@ -35,6 +35,24 @@ pub enum Effort {
     Quick,
     /// Whatever it takes.
     Full,
+}
+
+/// The life of a process; there is none to be had on this system.
+#[derive(Debug)]
+pub enum Life {}
+
+impl Life {
+    /// Never asked: there is no life.
+    pub fn has_ended(&self) -> bool {
+        match *self {}
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Life {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        match *self {}
+    }
 }
 
 fn unsupported() -> LookupError {
@@ -101,6 +119,17 @@ impl Lookup {
     }
 
     /// Always `None` on this system.
+    #[cfg(unix)]
+    pub fn connected(&self, _: std::os::fd::BorrowedFd<'_>, _: u32) -> Option<broker::ProcessInstance> {
+        None
+    }
+
+    /// Always `None` on this system.
+    pub fn life_of(&self, _: broker::ProcessInstance) -> Option<Life> {
+        None
+    }
+
+    /// Always `None` on this system.
     pub fn instance_of(&self, _: u32) -> Option<broker::ProcessInstance> {
         None
     }
@@ -131,13 +160,18 @@ impl Lookup {
     }
 
     /// Always `None` on this system.
-    pub fn package_of(&self, _: &Path) -> Option<String> {
+    pub fn package_of(&self, _: &FileIdentity) -> Option<String> {
         None
+    }
+
+    /// Always `false` on this system.
+    pub fn may_follow(&self, _: &FileIdentity, _: &str) -> bool {
+        false
     }
 
     /// Always `None` on this system.
     #[allow(clippy::option_option, reason = "not asked yet, and asked and owned by none, are two answers")]
-    pub fn package_cached(&self, _: &Path) -> Option<Option<String>> {
+    pub fn package_cached(&self, _: &FileIdentity) -> Option<Option<String>> {
         None
     }
 

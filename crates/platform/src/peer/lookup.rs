@@ -83,8 +83,7 @@ impl Lookup {
         Ok((peer.uid.as_raw(), pid.map_err(|_| LookupError::Unknown("it has no process id".to_owned()))?))
     }
 
-    /// The living process with this number now. Ask right after a connection was accepted, and keep the answer: it is
-    /// what tells the process that connected from a later one with its number.
+    /// The living process with this number now.
     pub fn instance_of(&self, pid: u32) -> Option<ProcessInstance> {
         self.proc().ok()?.living(pid)
     }
@@ -92,14 +91,14 @@ impl Lookup {
     /// The peer on the user socket. A program that cannot be identified is a peer without one.
     pub fn unix(&self, fd: BorrowedFd<'_>) -> Result<Peer, LookupError> {
         let (_, pid) = self.uid_of_unix(fd)?;
-        self.unix_at(fd, self.instance_of(pid))
+        self.unix_at(fd, self.connected(fd, pid))
     }
 
-    /// [`Self::unix`], with what [`Self::instance_of`] said when the connection was accepted: a later process with the
+    /// [`Self::unix`], with what [`Self::connected`] said when the connection was accepted: a later process with the
     /// same number is not the peer.
     ///
-    /// Limit: a number given away between connecting and accepting is not seen (the kernel's `SO_PEERPIDFD` would tell,
-    /// but has no safe wrapper yet), nor is another program that the same process executes meanwhile.
+    /// Limit: another program that the same process executes between connecting and this look is not seen; before Linux
+    /// 6.5 nor is a number given away between connecting and accepting.
     pub fn unix_at(&self, fd: BorrowedFd<'_>, connected: Option<ProcessInstance>) -> Result<Peer, LookupError> {
         self.unix_with(fd, connected, Effort::Full)
     }
@@ -181,16 +180,23 @@ impl Lookup {
         }
     }
 
-    /// The package that owns a file, such as `deb:git`; `None` where none does. The first question about a file reads the
-    /// whole package database, so ask it outside the trip of a token. Later peers with that file carry the answer.
-    pub fn package_of(&self, path: &Path) -> Option<String> {
-        self.packages.look_up(path)
+    /// The package that owns a file, such as `deb:git` or `rpm:git-core`; `None` where none does. The first question
+    /// about a file reads the whole package database, so ask it where that may take its time (5 s at most for RPM's).
+    /// Later peers with that file carry the answer.
+    pub fn package_of(&self, file: &FileIdentity) -> Option<String> {
+        self.packages.look_up(file)
+    }
+
+    /// Whether a permission may follow this file through updates by its package: nobody but root could have put it there
+    /// (every step of its path), and the package database is no older than the file. Some looks at the file system.
+    pub fn may_follow(&self, file: &FileIdentity, package: &str) -> bool {
+        crate::managed::only_root_can_write(&file.path) && self.packages.has_settled(&file.path, package)
     }
 
     /// What [`Self::package_of`] would say, if it is known already: `Some(None)` where no package owns the file.
     #[allow(clippy::option_option, reason = "not asked yet, and asked and owned by none, are two answers")]
-    pub fn package_cached(&self, path: &Path) -> Option<Option<String>> {
-        self.packages.known(path)
+    pub fn package_cached(&self, file: &FileIdentity) -> Option<Option<String>> {
+        self.packages.known(file)
     }
 
     /// Whether this living process runs code from a script or from its command line, rather than being a program or a
@@ -262,7 +268,7 @@ impl Lookup {
         } else {
             peer.program = file.and_then(|(file, state)| self.program_of(process, facts, file, &state, effort).ok());
         }
-        peer.package = peer.program.as_ref().and_then(|program| self.packages.known(&program.file().path).flatten());
+        peer.package = peer.program.as_ref().and_then(|program| self.packages.known(program.file()).flatten());
         Ok((peer, subject))
     }
 

@@ -21,6 +21,8 @@ mod files;
 #[cfg(target_os = "linux")]
 mod holder;
 #[cfg(target_os = "linux")]
+mod life;
+#[cfg(target_os = "linux")]
 mod lookup;
 #[cfg(target_os = "linux")]
 mod package;
@@ -43,10 +45,12 @@ use lookup as sighting;
 #[cfg(target_os = "linux")]
 pub use files::Effort;
 pub use first_party::FirstParty;
+#[cfg(target_os = "linux")]
+pub use life::Life;
 pub use lineage::{Common, Lineage};
-#[cfg(not(target_os = "linux"))]
-pub use lookup::Effort;
 pub use lookup::Lookup;
+#[cfg(not(target_os = "linux"))]
+pub use lookup::{Effort, Life};
 pub use sighting::Sighting;
 
 /// Why a peer could not be told.

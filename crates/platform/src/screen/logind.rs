@@ -3,8 +3,12 @@
 //! A session counts when it is at a seat or graphical: this process's own, else the one logind calls the user's display. It
 //! is locked by its hint, when it is not the active one (somebody else is at the screen), and when it ends. A request to
 //! lock counts for a moment, because not every desktop sets the hint, and none tells when it is through.
+//! Invariant: only the process that owns logind's name is asked, and only its signals are seen.
 
-use super::bus::{PATIENCE, Source, answered, call, names, owner_changes};
+use super::{
+    bus::{Owners, PATIENCE, Source, call, owner_changes, refused_or},
+    hold::Word,
+};
 use std::collections::HashMap;
 use tokio::time::Instant;
 use zbus::{
@@ -72,18 +76,22 @@ impl Source for Logind {
         Builder::system()
     }
 
+    fn names() -> &'static [&'static str] {
+        &[NAME]
+    }
+
     fn matches() -> Vec<String> {
         vec![format!("type='signal',sender='{NAME}',path_namespace='{PATH}'"), owner_changes(NAME)]
     }
 
-    async fn read(&mut self, bus: &Connection) -> zbus::Result<Option<bool>> {
-        if !names(bus).await?.iter().any(|name| name == NAME) {
-            // It restarts, or there is none: nothing is told, and no log-out is made of it.
+    async fn read(&mut self, bus: &Connection, owners: &Owners) -> zbus::Result<Word> {
+        let Some(logind) = owners.of(NAME) else {
+            // It restarts, or there is none: no log-out is made of it.
             *self = Self::default();
-            return Ok(None);
-        }
-        let found = look(bus).await?;
-        Ok(self.judge(&found, Instant::now()))
+            return Ok(Word::Gone);
+        };
+        let found = look(bus, logind).await?;
+        Ok(Word::Says(self.judge(&found, Instant::now())))
     }
 
     fn see(&mut self, signal: &Message) {
@@ -107,33 +115,38 @@ impl Source for Logind {
     }
 }
 
-async fn look(bus: &Connection) -> zbus::Result<Found> {
-    let own = answered(call(bus, NAME, PATH, MANAGER, "GetSessionByPID", &(std::process::id(),)).await)?;
+async fn look(bus: &Connection, logind: &str) -> zbus::Result<Found> {
+    let own = refused_or(call(bus, logind, PATH, MANAGER, "GetSessionByPID", &(std::process::id(),)).await)?;
     if let Some(own) = own {
         let path: OwnedObjectPath = own.body().deserialize()?;
-        if let Some(locked) = session(bus, &path).await? {
+        if let Some(locked) = session(bus, logind, &path).await? {
             return Ok(Found { session: Some((path, locked)), any: true });
         }
     }
-    let user = answered(call(bus, NAME, PATH, MANAGER, "GetUser", &(crate::own_uid(),)).await)?;
+    let user = refused_or(call(bus, logind, PATH, MANAGER, "GetUser", &(crate::own_uid(),)).await)?;
     let Some(user) = user else { return Ok(Found::default()) };
     let user: OwnedObjectPath = user.body().deserialize()?;
-    let Some(user) = properties(bus, &user, USER).await? else { return Ok(Found::default()) };
+    let Some(user) = properties(bus, logind, &user, USER).await? else { return Ok(Found::default()) };
     let any = matches!(user.get("Sessions").map(|value| &**value), Some(Value::Array(all)) if !all.is_empty());
     let Some(path) = field(&user, "Display", 1).and_then(|path| OwnedObjectPath::try_from(path).ok()) else {
         return Ok(Found { session: None, any });
     };
-    let locked = session(bus, &path).await?;
+    let locked = session(bus, logind, &path).await?;
     Ok(Found { session: locked.map(|locked| (path, locked)), any })
 }
 
 /// Whether a session is locked; `None` when it does not count.
-async fn session(bus: &Connection, path: &OwnedObjectPath) -> zbus::Result<Option<bool>> {
-    Ok(properties(bus, path, SESSION).await?.and_then(|session| locked(&session)))
+async fn session(bus: &Connection, logind: &str, path: &OwnedObjectPath) -> zbus::Result<Option<bool>> {
+    Ok(properties(bus, logind, path, SESSION).await?.and_then(|session| locked(&session)))
 }
 
-async fn properties(bus: &Connection, path: &OwnedObjectPath, interface: &str) -> zbus::Result<Option<Properties>> {
-    let answer = answered(call(bus, NAME, path.as_str(), PROPERTIES, "GetAll", &(interface,)).await)?;
+async fn properties(
+    bus: &Connection,
+    logind: &str,
+    path: &OwnedObjectPath,
+    interface: &str,
+) -> zbus::Result<Option<Properties>> {
+    let answer = refused_or(call(bus, logind, path.as_str(), PROPERTIES, "GetAll", &(interface,)).await)?;
     answer.map(|answer| answer.body().deserialize()).transpose()
 }
 

@@ -1,4 +1,5 @@
 //! Who the peer is, tried with real processes: scripts, copies, deleted and replaced files, forks, namespaces, terminals.
+//! What is hostile has its name of the list of cases in brackets; most of it is in `cases`.
 #![cfg(all(target_os = "linux", feature = "peers"))]
 #![allow(clippy::unwrap_used)]
 
@@ -17,6 +18,7 @@ use std::{
     thread,
 };
 
+mod cases;
 mod room;
 mod sightings;
 
@@ -45,6 +47,7 @@ fn an_ordinary_program_is_its_file() {
     assert!(matches!(peer.program, Some(Program::Executable { generic_client: true, .. })), "{peer:?}");
 }
 
+/// [L09, L16]
 #[test]
 fn names_that_are_not_text_do_not_matter() {
     let room = Room::new();
@@ -56,6 +59,7 @@ fn names_that_are_not_text_do_not_matter() {
     assert_eq!(peer.program.unwrap().file().path, real, "a file may really be called that");
 }
 
+/// [L16]
 #[test]
 fn a_name_full_of_brackets_changes_nothing() {
     let (room, daypass) = Room::with_daypass();
@@ -72,6 +76,7 @@ fn a_name_full_of_brackets_changes_nothing() {
     assert_eq!(peer.started_by.as_deref(), Some(") R 1 1 ?[1m"));
 }
 
+/// [N13, L09]
 #[test]
 fn files_that_are_gone_or_replaced_are_not_identified() {
     let room = Room::new();
@@ -94,6 +99,7 @@ fn files_that_are_gone_or_replaced_are_not_identified() {
     assert_eq!(peer.program.unwrap().file().path, renamed, "the same file at the same path again");
 }
 
+/// [L09]
 #[test]
 fn memory_files_and_the_dynamic_loader_are_not_identified() {
     let room = Room::new();
@@ -112,6 +118,7 @@ fn memory_files_and_the_dynamic_loader_are_not_identified() {
     assert!(room.lookup.why_unidentified(&peer).unwrap().contains("dynamic loader"));
 }
 
+/// [N14]
 #[test]
 fn exec_in_place_is_noticed() {
     let room = Room::new();
@@ -276,6 +283,7 @@ fn tcp_peers_are_the_sole_holder_of_their_socket() {
     assert!(matches!(room.lookup.tcp(local, remote).unwrap().program, Some(Program::Inline { .. })));
 }
 
+/// [N15, L14]
 #[test]
 fn a_socket_with_two_holders_has_no_peer() {
     let room = Room::new();
@@ -348,6 +356,7 @@ fn a_mapped_ipv6_socket_is_the_same_connection() {
     drop(child);
 }
 
+/// [L02, L04, L05, N18]
 #[test]
 fn other_users_and_other_namespaces_are_strangers() {
     if !is_root() {
@@ -388,6 +397,7 @@ fn other_users_and_other_namespaces_are_strangers() {
     }
 }
 
+/// [L12]
 #[test]
 fn a_process_that_hides_itself_is_not_identified() {
     if is_root() {
@@ -523,11 +533,12 @@ fn packages_are_known_once_asked_for() {
     let room = Room::new();
     let (_child, _stream, peer) = room.meet(&mut perl(&perl_path, &dial()));
     assert_eq!(peer.package, None, "not on the way of a token");
-    assert_eq!(room.lookup.package_of(&perl_path).as_deref(), Some("deb:perl-base"));
+    assert_eq!(room.lookup.package_of(peer.program.as_ref().unwrap().file()).as_deref(), Some("deb:perl-base"));
     let (_child, _stream, peer) = room.meet(&mut perl(&perl_path, &dial()));
     assert_eq!(peer.package.as_deref(), Some("deb:perl-base"));
 }
 
+/// [N12]
 #[test]
 fn only_the_process_that_connected_is_the_peer() {
     let room = Room::new();

@@ -1,8 +1,8 @@
 //! The tables of a file, key by key.
 
-use super::Reader;
+use super::{MachineKeys, Reader};
 use crate::{
-    Layer, Severity,
+    Layer, Severity, ceilings,
     diagnostic::{join, quote},
     file::{Node, Tree},
     format,
@@ -29,6 +29,7 @@ pub(crate) struct Gathered {
     pub(crate) consent: ConsentKeys,
     pub(crate) command: Slots<Vec<String>>,
     pub(crate) port: Slots<u16>,
+    pub(crate) machine: MachineKeys,
     /// Why nothing may be issued.
     pub(crate) locked: Option<String>,
 }
@@ -37,6 +38,7 @@ pub(crate) struct Gathered {
 #[derive(Default)]
 pub(crate) struct AccountKeys {
     pub(crate) table: Slots<()>,
+    pub(crate) title: Slots<String>,
     pub(crate) issuer: Slots<Issuer>,
     pub(crate) client_id: Slots<String>,
     pub(crate) client_secret: Slots<SecretString>,
@@ -53,6 +55,8 @@ pub(crate) struct AccountKeys {
 #[derive(Default)]
 pub(crate) struct ResourceKeys {
     pub(crate) table: Slots<()>,
+    pub(crate) title: Slots<String>,
+    pub(crate) description: Slots<String>,
     pub(crate) account: Slots<broker::AccountName>,
     pub(crate) token: Slots<TokenKind>,
     pub(crate) audience: Slots<String>,
@@ -99,12 +103,12 @@ impl Reader<'_> {
             let line = node.line;
             match self.table(&key, node) {
                 Ok(table) => {
-                    let keys = entries.entry(name).or_default();
+                    let keys = entries.entry(name.into_owned()).or_default();
                     slots(keys).put_table(Statement { value: Some(()), origin: self.origin(line) });
                     each(self, &key, table, keys);
                 }
                 Err(node) if self.layer != Layer::User => {
-                    slots(entries.entry(name).or_default()).put_table(self.void(&node));
+                    slots(entries.entry(name.into_owned()).or_default()).put_table(self.void(&node));
                 }
                 Err(_) => {}
             }
@@ -125,6 +129,7 @@ impl Reader<'_> {
         for (key, node) in self.known("accounts.*", path, table) {
             let at = join(path, key);
             match key {
+                "title" => keys.title.put(self.say(&at, &node, parse::label)),
                 "issuer" => keys.issuer.put(self.say(&at, &node, parse::issuer)),
                 "client_id" => keys.client_id.put(self.say(&at, &node, parse::printable)),
                 "client_secret" => keys.client_secret.put(self.say(&at, &node, parse::secret)),
@@ -136,7 +141,7 @@ impl Reader<'_> {
                         for (name, node) in table {
                             let at = join(&at, &name);
                             let said = self.say(&at, &node, |n, f| parse::parameter(&name, n, f));
-                            keys.parameters.entry(name).or_default().put(said);
+                            keys.parameters.entry(name.into_owned()).or_default().put(said);
                         }
                     }
                     Err(node) => keys.parameters_table.put_table(self.void(&node)),
@@ -151,7 +156,7 @@ impl Reader<'_> {
                                 }
                                 parse::short_text(node, faults)
                             });
-                            keys.claims.entry(name).or_default().put(said);
+                            keys.claims.entry(name.into_owned()).or_default().put(said);
                         }
                     }
                     Err(node) => keys.claims_table.put_table(self.void(&node)),
@@ -165,6 +170,8 @@ impl Reader<'_> {
         for (key, node) in self.known("resources.*", path, table) {
             let at = join(path, key);
             match key {
+                "title" => keys.title.put(self.say(&at, &node, parse::label)),
+                "description" => keys.description.put(self.say(&at, &node, parse::description)),
                 "account" => keys.account.put(self.say(&at, &node, parse::account_name)),
                 "token" => keys.token.put(self.say(&at, &node, parse::token_kind)),
                 "audience" => keys.audience.put(self.say(&at, &node, parse::audience)),
@@ -187,9 +194,6 @@ impl Reader<'_> {
                     keys.consent.put(said);
                 }
                 "sensitive" => keys.sensitive.put(self.say(&at, &node, parse::boolean)),
-                "peers" if self.layer == Layer::User => {
-                    self.report(Severity::Warning, node.line, &at, "counts in managed layers only", None);
-                }
                 "peers" => {
                     let said = self.peers(&at, node);
                     keys.peers.put(said);
@@ -226,6 +230,9 @@ impl Reader<'_> {
 
     /// Listed programs; an entry that is not understood in full is void, as a criterion less would match more.
     fn peers(&mut self, at: &str, node: Node) -> Statement<Peers> {
+        if matches!(node.value, Tree::List(_)) {
+            self.weigh(at, &node);
+        }
         let Tree::List(nodes) = node.value else {
             return self.say(at, &node, |node, faults| match &node.value {
                 Tree::Text(text) if text == "any" => Some(Peers::Any),
@@ -240,7 +247,11 @@ impl Reader<'_> {
             });
         };
         let origin = self.origin(node.line);
-        let rules = nodes.into_iter().filter_map(|node| self.peer(at, node)).collect();
+        if nodes.len() > ceilings::PEERS {
+            let text = format!("must list at most {} programs: the others are void", ceilings::PEERS);
+            self.report(Severity::Error, node.line, at, &text, None);
+        }
+        let rules = nodes.into_iter().take(ceilings::PEERS).filter_map(|node| self.peer(at, node)).collect();
         Statement { value: Some(Peers::Listed(rules)), origin }
     }
 
@@ -253,15 +264,15 @@ impl Reader<'_> {
         let known = self.known("resources.*.peers", at, table);
         let mut void = known.len() < written;
         for (key, node) in known {
-            let at = join(at, key);
+            let at = || join(at, key);
             match key {
-                "path" => rule.path = take(self.say(&at, &node, absolute), &mut void),
-                "script" => rule.script = take(self.say(&at, &node, absolute), &mut void),
-                "sha256" => rule.sha256 = take(self.say(&at, &node, digest), &mut void),
-                "package" => rule.package = take(self.say(&at, &node, package), &mut void),
-                "signer" => rule.signer = take(self.say(&at, &node, parse::label), &mut void),
+                "path" => rule.path = take(self.take(&node, at, absolute), &mut void),
+                "script" => rule.script = take(self.take(&node, at, absolute), &mut void),
+                "sha256" => rule.sha256 = take(self.take(&node, at, digest), &mut void),
+                "package" => rule.package = take(self.take(&node, at, package), &mut void),
+                "signer" => rule.signer = take(self.take(&node, at, parse::label), &mut void),
                 "os" => {
-                    let os: Option<format::Os> = take(self.say(&at, &node, parse::word), &mut void);
+                    let os: Option<format::Os> = take(self.take(&node, at, parse::word), &mut void);
                     here = os.is_none_or(is_this);
                 }
                 _ => void = true,
@@ -291,9 +302,9 @@ impl Reader<'_> {
     }
 }
 
-fn take<T>(said: Statement<T>, void: &mut bool) -> Option<T> {
-    *void |= said.value.is_none();
-    said.value
+fn take<T>(value: Option<T>, void: &mut bool) -> Option<T> {
+    *void |= value.is_none();
+    value
 }
 
 /// The name the build target goes by; a constant of the compiler, not a look at the machine.
@@ -309,8 +320,8 @@ fn is_this(os: format::Os) -> bool {
 fn absolute(node: &Node, faults: &mut Faults) -> Option<std::path::PathBuf> {
     let text = parse::short_text(node, faults)?;
     let drive = matches!(text.as_bytes(), [letter, b':', b'\\', ..] if letter.is_ascii_alphabetic());
-    let separators: &[char] = if drive { &['/', '\\'] } else { &['/'] };
-    let canonical = text.split(separators).skip(1).all(|step| !matches!(step, "" | "." | ".."));
+    let mut steps = text.as_bytes().split(|byte| *byte == b'/' || (drive && *byte == b'\\')).skip(1);
+    let canonical = steps.all(|step| !matches!(step, b"" | b"." | b".."));
     if !(text.starts_with('/') || drive) || !canonical {
         faults.error(node, "must be an absolute path without . and .. steps");
         return None;

@@ -39,7 +39,7 @@ fn what_is_for_managed_layers_does_not_count_in_the_users() {
     let effective = resolve(&[user(EXAMPLE)], "1.2.0");
     let told = said(&effective);
     let payments = resource(&effective, "payments").unwrap();
-    assert_eq!((payments.consent, &payments.peers), (ConsentRule::Ask, &Peers::Listed(vec![])));
+    assert_eq!((payments.consent, &payments.peers), (ConsentRule::Ask, &Peers::Listed(broker::PeerList::default())));
     assert_eq!(effective.rules.consent.absolute, Span::hours(12));
     for says in [
         "level counts in managed",
@@ -276,4 +276,38 @@ fn tables_merge_and_arrays_are_replaced() {
     assert_eq!(resource(&effective, "payments").unwrap().scopes.to_string(), "read");
     assert_eq!(effective.values["resources.payments.audience"].origin.layer, Layer::Recommended);
     assert_eq!(effective.values["resources.payments.scopes"].origin.layer, Layer::Mandatory);
+}
+
+#[test]
+fn what_a_mandatory_file_overrules_is_told() {
+    let own = |text: &str| over("mandatory", "consent = \"ask\"\n[consent]\nidle = \"1h\"", text);
+    let told = |effective: &Effective| {
+        let all = effective.diagnostics.iter().filter(|d| d.text.contains("is overruled by"));
+        all.map(|d| (d.severity, d.line, d.text.clone())).collect::<Vec<_>>()
+    };
+    for (text, line, key, by) in [
+        ("[accounts.corp]\nissuer = \"https://other.example\"", 3, "accounts.corp.issuer", 4),
+        ("[accounts.corp]\nclient_id = \"mine\"", 3, "accounts.corp.client_id", 5),
+        ("[resources.payments]\nscopes = [\"read\"]", 3, "resources.payments.scopes", 9),
+        ("[resources.payments]\nconsent = \"denied\"", 3, "resources.payments.consent", 10),
+        ("[consent]\nidle = \"30m\"", 3, "consent.idle", 12),
+        ("[consent]\nidle = \"2h\"", 3, "consent.idle", 12),
+    ] {
+        let effective = own(text);
+        let found = told(&effective);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        let (severity, at, words) = &found[0];
+        assert_eq!((*severity, *at), (crate::Severity::Warning, Some(line)), "{text}");
+        assert!(words.starts_with(&format!("{key} is overruled by ")) && words.ends_with(&format!(":{by}")), "{words}");
+    }
+    // Who says the same, or what nobody else says, is not overruled; nor is a suggestion a rule.
+    for text in [
+        "[accounts.corp]\nclient_id = \"daypass\"",
+        "[accounts.corp]\ntitle = \"Mine\"",
+        "[consent]\nabsolute = \"2h\"",
+    ] {
+        assert_eq!(told(&own(text)), [], "{text}");
+    }
+    let suggested = over("recommended", "", "[accounts.corp]\nclient_id = \"mine\"");
+    assert_eq!(told(&suggested), []);
 }

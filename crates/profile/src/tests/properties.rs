@@ -42,7 +42,7 @@ fn opening(effective: &Effective) -> Option<Opening> {
         ceiling: payments.allowed_scopes.clone(),
         peers: match &payments.peers {
             Peers::Any => None,
-            Peers::Listed(rules) => Some(rules.clone()),
+            Peers::Listed(rules) => Some(rules.to_vec()),
         },
         insensitive: !payments.sensitive,
     })
@@ -102,7 +102,7 @@ proptest! {
         let text = format!("{}{put}{}", &text[..at], &text[(at + cut).min(text.len())..]);
         let source = managed(if json { "a.json" } else { "a.toml" }, &text);
         let effective = resolve(std::slice::from_ref(&source), "1.2.0");
-        prop_assert_eq!(effective.rules.locked.is_some(), effective.values.len() == 5 && effective.diagnostics.len() == 1
+        prop_assert_eq!(effective.rules.locked.is_some(), effective.values.len() == 14 && effective.diagnostics.len() == 1
             && effective.diagnostics[0].key.is_none() && effective.diagnostics[0].severity == Severity::Error);
         let _ = check(&source, "1.2.0");
         let _ = resolve(&[user(&text)], "");
@@ -124,7 +124,7 @@ proptest! {
         let mut spoilt = tree.clone();
         let (last, table) = key.split_last().unwrap();
         // Another name is another account, resource, claim or parameter, which nobody can know to be a slip.
-        let misspell = misspell && !["corp", "payments", "prompt", "hd"].contains(&last.as_str());
+        let misspell = misspell && !["corp", "payments", "prompt", "hd", "Help desk"].contains(&last.as_str());
         let table = table_of(&mut spoilt, table);
         let old = table.remove(last).unwrap();
         if misspell {
@@ -132,9 +132,9 @@ proptest! {
             name.push('x');
             table.insert(name, old);
         } else {
-            let takes_text = ["name", "client_id", "client_secret", "prompt", "hd", "audience"].contains(&last.as_str());
+            let takes_text = ["name", "title", "description", "client_id", "client_secret", "prompt", "hd", "audience"].contains(&last.as_str());
             let good = (takes_text && value.is_str())
-                || (last == "sensitive" && value.is_bool())
+                || (["sensitive", "enabled", "autostart"].contains(&last.as_str()) && value.is_bool())
                 || (last == "port" && value.is_integer())
                 || (old.is_table() && value.is_table());
             prop_assume!(!good);
@@ -154,6 +154,15 @@ proptest! {
         let (a, b) = (before.rules.consent, after.rules.consent);
         prop_assert!(b.absolute <= a.absolute.max(broker::Span::hours(12)));
         prop_assert!(b.terminal == a.terminal || b.terminal == broker::TerminalRule::Never);
+        let (a, b) = (&before.rules, &after.rules);
+        prop_assert!(
+            b.network.proxy == a.network.proxy || b.network.proxy == broker::Proxy::None || b.locked.is_some(),
+            "never what the environment says"
+        );
+        prop_assert!(b.network.ca.iter().all(|ca| a.network.ca.contains(ca)));
+        prop_assert!(b.network.no_proxy.iter().all(|host| a.network.no_proxy.contains(host)));
+        prop_assert!(b.audit.retention >= a.audit.retention);
+        prop_assert!(b.links.iter().all(|link| a.links.contains(link)));
     }
 
     #[test]

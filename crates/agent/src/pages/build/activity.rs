@@ -1,7 +1,13 @@
 //! The activity page: the newest lines of the log, filtered.
 
 use super::{
-    super::views::{ActivityPage, ActivityRow, Long, Pick, Timeline, Tone, ago, event_in_words, why_in_words},
+    super::{
+        program_key,
+        views::{
+            ActivityPage, ActivityRow, Long, Pager, Pick, Timeline, Tone, ago, escape_query, event_in_words,
+            why_in_words,
+        },
+    },
     when,
 };
 use crate::{
@@ -12,6 +18,9 @@ use crate::{
 use broker::Timestamp;
 use localapi::AuditLine;
 use std::collections::BTreeSet;
+
+/// Most lines that are looked through.
+const LOOKED_AT: usize = 5000;
 
 /// What the activity page is asked to show; empty = everything.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +33,8 @@ pub(in crate::pages) struct Sought {
     pub(in crate::pages) service: String,
     /// `given` or `refused`.
     pub(in crate::pages) outcome: String,
+    /// Which page of the list, from 1.
+    pub(in crate::pages) page: usize,
 }
 
 impl Sought {
@@ -57,7 +68,7 @@ fn picks<'a>(newest_first: impl Iterator<Item = &'a String>, chosen: &str) -> Ve
     values.into_iter().map(pick).collect()
 }
 
-fn activity_row(line: &AuditLine, now: Timestamp) -> ActivityRow {
+pub(super) fn activity_row(line: &AuditLine, now: Timestamp) -> ActivityRow {
     let time = times::parse(&line.time).unwrap_or(now);
     let outcome = match line.code.as_str() {
         "ok" => Tone::Good,
@@ -72,16 +83,21 @@ fn activity_row(line: &AuditLine, now: Timestamp) -> ActivityRow {
         time: when(ago(time.until(now).as_seconds()), time),
         what: event_in_words(&line.event),
         outcome,
-        why: why_in_words(&line.code),
+        why: why_in_words(&line.code).filter(|_| line.event != "consent.denied"),
         program: line.program.as_deref().map(Long::path),
+        key: line.program.as_deref().filter(|program| !program.starts_with("unidentified")).map(program_key),
         service: line.resource.clone(),
         account: line.account.clone(),
     }
 }
 
-/// The activity page: of the newest 5000 lines those that fit, the first 200 of them as a list.
+/// The activity page: of the newest 5000 lines those that fit, one page of them as a list.
 pub(in crate::pages) fn activity(agent: &Agent, sought: Sought) -> Result<ActivityPage, StoreError> {
-    let lines = agent.store.audit_lines(&AuditQuery { after: 0, since: None, limit: 5000 })?;
+    let lines = agent.store.audit_lines(&AuditQuery {
+        after: None,
+        since: None,
+        limit: i64::try_from(LOOKED_AT).unwrap_or(i64::MAX),
+    })?;
     let now = agent.now();
     let fitting: Vec<&AuditLine> = lines.iter().rev().filter(|line| sought.fits(line)).collect();
     let passes = fitting.iter().filter_map(|line| {
@@ -99,10 +115,20 @@ pub(in crate::pages) fn activity(agent: &Agent, sought: Sought) -> Result<Activi
         words: words.to_owned(),
         chosen: value == sought.outcome,
     });
+    let mut base = "/activity?".to_owned();
+    for (name, value) in
+        [("q", &sought.query), ("program", &sought.program), ("service", &sought.service), ("outcome", &sought.outcome)]
+    {
+        if !value.is_empty() {
+            base.extend([name, "=", &escape_query(value), "&"]);
+        }
+    }
+    let pager = Pager::new(sought.page, fitting.len(), base);
     Ok(ActivityPage {
         timeline: Timeline::new(passes),
-        rows: fitting.iter().take(200).map(|line| activity_row(line, now)).collect(),
-        more: fitting.len() > 200,
+        rows: fitting[pager.range()].iter().map(|line| activity_row(line, now)).collect(),
+        more: lines.len() >= LOOKED_AT,
+        pager,
         programs: picks(lines.iter().rev().filter_map(|line| line.program.as_ref()), &sought.program),
         services: picks(lines.iter().rev().filter_map(|line| line.resource.as_ref()), &sought.service),
         outcomes: outcomes.to_vec(),

@@ -71,6 +71,8 @@ impl Asker {
 pub(crate) struct Ask {
     /// The service: name of the resource.
     pub(crate) service: String,
+    /// What the settings call it.
+    pub(crate) title: Option<String>,
     /// Its address: the audience, where there is one.
     pub(crate) address: Option<String>,
     /// The account, readable: `Alice · Example Corp`.
@@ -107,7 +109,7 @@ pub(crate) struct ConsentPage {
     pub(crate) facts: Vec<Fact>,
     /// Whether an answer came under a second after the page, and decided nothing.
     pub(crate) too_quick: bool,
-    /// Whether this is Daypass's own window, where Escape denies.
+    /// Whether this is Daypass's own window, which closes by itself once the question is over.
     pub(crate) window: bool,
 }
 
@@ -189,4 +191,6 @@ pub(crate) struct DecidedPage {
     pub(crate) id: String,
     /// Whether the program is blocked, or may be with one click.
     pub(crate) blocking: Blocking,
+    /// Whether this is Daypass's own window, which closes by itself.
+    pub(crate) window: bool,
 }

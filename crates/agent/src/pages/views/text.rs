@@ -34,6 +34,21 @@ fn is_hidden(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Text as the value of a query (RFC 3986 §2): everything but plain letters, digits and `-._~` is escaped.
+pub(crate) fn escape_query(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' => escaped.push(char::from(byte)),
+            byte => {
+                // Writing to a string does not fail.
+                let _ = write!(escaped, "%{byte:02X}");
+            }
+        }
+    }
+    escaped
+}
+
 /// A text that may be long, cut so that its beginning and its end are seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Long {

@@ -41,7 +41,10 @@ pub(crate) fn event_in_words(event: &str) -> String {
         "consent.expired" => "Question expired",
         "consent.gone" => "Ended without an answer",
         "grant.revoked" => "Permission taken back",
+        "grant.updated" => "Permission kept after an update",
         "grant.ended" => "Permission ended",
+        "pause.begun" => "You paused Daypass",
+        "pause.ended" => "Pause ended",
         "program.blocked" => "You blocked",
         "program.unblocked" => "You unblocked",
         "sign_in.done" => "Signed in",
@@ -50,10 +53,79 @@ pub(crate) fn event_in_words(event: &str) -> String {
         "sign_out" => "Signed out",
         "refresh.failed" => "Sign-in not renewed",
         "profile.changed" => "Settings changed",
+        "audit.trimmed" => "Old lines removed",
+        "audit.unanchored" => "Anchor of the log was gone",
         "session.ended" => "Program disconnected",
         "agent.started" => "Daypass started",
         "agent.stopped" => "Daypass stopped",
         other => return other.replace(['.', '_'], " "),
+    };
+    words.to_owned()
+}
+
+/// What a setting is, from the end of its key. One this table does not know is shown as it is.
+pub(crate) fn setting_in_words(key: &str) -> String {
+    let words = match key {
+        "name" => "Organisation",
+        "support_url" => "Help",
+        "requires" => "Needs Daypass",
+        "issuer" => "Provider",
+        "client_id" => "Known to the provider as",
+        "client_secret" => "Client secret",
+        "redirect_uri" => "Where a sign-in comes back to",
+        "scopes" => "Asks for",
+        "offline" => "How it stays signed in",
+        "authorization_parameters" => "Sent along with a sign-in",
+        "required_claims" => "Who may sign in",
+        "title" => "Shown as",
+        "description" => "What it is for",
+        "account" => "Account",
+        "token" => "Kind of pass",
+        "audience" => "Address",
+        "request" => "How its address is asked for",
+        "allowed_scopes" => "May ask for at most",
+        "lifetime" => "A pass lasts",
+        "consent" => "Whether you are asked",
+        "sensitive" => "Sensitive",
+        "peers" => "Programs that need not ask",
+        "consent.idle" => "A permission for today ends unused after",
+        "consent.absolute" => "A permission for today lasts at most",
+        "consent.on_lock" => "When the screen is locked",
+        "consent.terminal" => "Answers in a terminal",
+        "browser.command" => "Browser",
+        "broker.port" => "Port on this computer",
+        "network.proxy" => "Proxy",
+        "network.no_proxy" => "Reached without the proxy",
+        "network.ca" => "More certificate authorities",
+        "audit.retention" => "Activity is kept for",
+        "audit.export" => "Activity is copied to",
+        "notifications.enabled" => "Notifications",
+        "notifications.expiry_ahead" => "Told before a sign-in ends",
+        "desktop.autostart" => "Starts with your desktop",
+        "desktop.sign_in_at_start" => "Offers to sign in at the start",
+        other => other,
+    };
+    words.to_owned()
+}
+
+/// A setting's value in words, by the end of its key. One this table does not know is shown as it is.
+pub(crate) fn value_in_words(key: &str, value: &str) -> String {
+    let words = match (key, value) {
+        ("offline", "auto") => "as the provider offers it",
+        ("offline", "none") => "it does not",
+        ("token", "access") => "the provider’s",
+        ("token", "id") => "who you are",
+        ("token", "minted") => "Daypass’s own, for this computer",
+        ("consent", "ask") => "you are asked",
+        ("consent", "preapproved") => "not for the programs named here",
+        ("consent", "denied") => "no program gets it",
+        ("consent.on_lock", "pause") => "everything waits",
+        ("consent.on_lock", "end") => "what you allowed for today ends",
+        ("consent.terminal", "fallback") => "where no window can open",
+        ("consent.terminal", "allow") => "always",
+        ("network.proxy", "system") => "as the system says",
+        ("desktop.sign_in_at_start", "first") => "the first time",
+        (_, other) => other,
     };
     words.to_owned()
 }
