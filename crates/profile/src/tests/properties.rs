@@ -149,7 +149,10 @@ proptest! {
             sources
         };
         let (before, after) = (resolve(&sources(&tree), "1.2.0"), resolve(&sources(&spoilt), "1.2.0"));
-        prop_assert!(!misspell || after.diagnostics.len() > before.diagnostics.len(), "{}", key.join("."));
+        // What was overruled before may not be any more: what counts is that something new is said.
+        let known: Vec<_> = before.diagnostics.iter().map(ToString::to_string).collect();
+        let told = after.diagnostics.iter().any(|d| !known.contains(&d.to_string()));
+        prop_assert!(!misspell || told, "{}", key.join("."));
         never_more(&before, &after, &key.join("."));
         let (a, b) = (before.rules.consent, after.rules.consent);
         prop_assert!(b.absolute <= a.absolute.max(broker::Span::hours(12)));
