@@ -1,8 +1,7 @@
 //! Handlers of the pages.
 
 use super::{
-    ARMING, Segment, Visitor, blocks, build, constant, for_window, message, page, places, plain, program_of_key,
-    see_other, views,
+    ARMING, Segment, Visitor, blocks, build, constant, message, page, places, plain, program_of_key, see_other, views,
 };
 use crate::{
     agent::Agent,
@@ -84,13 +83,13 @@ async fn open(
     if !crate::server::page_read(&headers, &agent.address) || !crate::server::is_document(&headers) {
         return constant();
     }
-    let Some((path, value, window)) = agent.redeem(&ticket, &connection).await else { return constant() };
+    let Some((path, value)) = agent.redeem(&ticket, &connection).await else { return constant() };
     let mut response = see_other(&path);
     let cookie = format!("{}={value}; HttpOnly; SameSite=Strict; Path=/", agent.page_cookie());
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
-    for_window(window, response)
+    response
 }
 
 async fn home(State(agent): App, Extension(connection): Peer, headers: HeaderMap) -> Response<Body> {
@@ -166,7 +165,7 @@ async fn question(
     headers: HeaderMap,
 ) -> Response<Body> {
     let Some(visitor) = reader(&agent, &headers, &connection).await else { return constant() };
-    for_window(visitor.window, show_question(&agent, &visitor, &id, false))
+    show_question(&agent, &visitor, &id, false)
 }
 
 fn show_question(agent: &Arc<Agent>, visitor: &Visitor, id: &str, too_quick: bool) -> Response<Body> {
@@ -266,15 +265,13 @@ async fn answer(
         return stale();
     }
     if served.at.elapsed() < ARMING {
-        return for_window(visitor.window, show_question(&agent, &visitor, &id, true));
+        return show_question(&agent, &visitor, &id, true);
     }
     if !connection.still_same(&agent, &visitor.peer).await {
         return constant();
     }
     match agent.answer(&id, choice, &Answerer::Page(&visitor.peer, &served.calls)).await {
-        Ok(_) | Err(NotTaken::Over(_) | NotTaken::Unknown) => {
-            for_window(visitor.window, see_other(&format!("/consent/{id}")))
-        }
+        Ok(_) | Err(NotTaken::Over(_) | NotTaken::Unknown) => see_other(&format!("/consent/{id}")),
         Err(NotTaken::Refused(refusal)) => {
             agent.log(AuditEntry {
                 event: "consent.refused",

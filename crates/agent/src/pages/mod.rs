@@ -132,7 +132,7 @@ impl Agent {
     }
 
     /// Redeems a ticket: the path it leads to, the value of the new page session's cookie, and whether it is the desktop's.
-    async fn redeem(self: &Arc<Self>, ticket: &str, connection: &Connection) -> Option<(String, String, bool)> {
+    async fn redeem(self: &Arc<Self>, ticket: &str, connection: &Connection) -> Option<(String, String)> {
         // A redeemer whose process cannot be told gets nothing; only its executable may be unknown.
         let peer = connection.peer(self).await.ok()?;
         let hash = random::hash(ticket);
@@ -153,7 +153,7 @@ impl Agent {
         let session =
             PageSession { executable: executable_of(&peer), window, said: None, until: Instant::now() + SESSION_LIFE };
         insert_capped(&mut lock(&self.pages.sessions), random::hash(&value), session, |s| s.until);
-        Some((path, value, window))
+        Some((path, value))
     }
 
     /// Who is visiting, if a page session says so.
@@ -244,15 +244,6 @@ fn page(status: StatusCode, template: &impl Template, with_form: bool) -> Respon
             plain(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
-}
-
-/// Lets a window of the desktop show this in the process it has: it has no opener and opens nothing, and cut off from openers
-/// all the same it would start a second process for the page, a quarter of a second later.
-fn for_window(window: bool, mut response: Response<Body>) -> Response<Body> {
-    if window {
-        response.headers_mut().insert("cross-origin-opener-policy", HeaderValue::from_static("unsafe-none"));
-    }
-    response
 }
 
 fn html_answer(status: StatusCode, html: String, policy: &str, with_form: bool) -> Response<Body> {
