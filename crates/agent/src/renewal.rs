@@ -319,7 +319,9 @@ impl Agent {
             sign_in.refresh_token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };
         let rotated = answer.refresh_token.as_ref().is_some_and(|new| !same(new));
-        let kept = if answer.refresh_token.is_some() || answer.refresh_expires_at.is_some() {
+        // What an earlier refresh could not write is written as soon as it can be, whatever this one brought.
+        let owed = !*lock(&entry.durable);
+        let kept = if answer.refresh_token.is_some() || answer.refresh_expires_at.is_some() || owed {
             let renewed = renewed(sign_in, answer.refresh_token.clone(), answer.refresh_expires_at, self.now());
             self.keep(entry, renewed, era).await
         } else {

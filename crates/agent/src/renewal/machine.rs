@@ -257,6 +257,12 @@ fn the_cases_everybody_thinks_of_first() {
         vec![dies("refresh.answered"), QUIET],
         vec![Step { answers: vec![Same], ..dies("refresh.answered") }, dies("refresh.stored"), dies("refresh.kept")],
         vec![Step { keychain_refuses: true, ..QUIET }, Step { restart: true, ..QUIET }],
+        // What the keychain refused is written with the next answer, even if that brings no new token.
+        vec![
+            Step { keychain_refuses: true, ..QUIET },
+            Step { answers: vec![Same], ..QUIET },
+            Step { restart: true, ..dies("refresh.noted") },
+        ],
         vec![Step { away: true, ..QUIET }, dies("refresh.noted"), Step { away: true, ..QUIET }],
     ] {
         run(&steps).unwrap();

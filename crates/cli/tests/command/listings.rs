@@ -11,7 +11,8 @@ use std::{
 fn status(accounts: &Value) -> Value {
     json!({"agent": {"version": "0.1.0", "pid": 4242, "uptime": 60}, "address": "http://127.0.0.1:6174",
         "keychain": {"state": "ok"}, "profile": {"state": "ok", "diagnostics": []}, "test_policy": false,
-        "lock_state": "unlocked", "accounts": accounts, "notices": []})
+        "lock_state": "unlocked", "accounts": accounts, "notices": [],
+        "desktop": {"autostart": true, "sign_in_at_start": "first", "links": []}})
 }
 
 fn account(state: &str) -> Value {
@@ -43,7 +44,8 @@ fn status_without_accounts_says_how_to_begin() {
 
 fn question(id: &str) -> Value {
     json!({"id": id, "program": "/usr/bin/git", "resource": "payments", "scope": "payments.read", "state": "pending",
-        "expires_at": "2099-01-01T00:00:00Z", "account": "corp", "choices": ["deny", "once", "today"], "digest": format!("d-{id}")})
+        "expires_at": "2099-01-01T00:00:00Z", "account": "corp", "choices": ["deny", "once", "today"], "digest": format!("d-{id}"),
+        "window": false})
 }
 
 fn grant(id: &str, until: &Value) -> Value {
@@ -200,7 +202,7 @@ fn log(length: i64) -> Home {
             let query = asked.path.split_once('?').unwrap().1;
             query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap().parse().unwrap()
         };
-        let after = number("after");
+        let after = if asked.path.contains("after=") { number("after") } else { 0 };
         let lines: Vec<Value> = (after + 1..=length.min(after + number("limit"))).map(line).collect();
         if lines.is_empty() && number("wait") > 0 { Reply::Hang } else { ok(Value::Array(lines)) }
     })

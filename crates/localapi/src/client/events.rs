@@ -193,7 +193,7 @@ mod tests {
     }
 
     const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
-        3\r\n:\n\n\r\n1b\r\nevent: requests\ndata: {}\n\n\n\r\nf\r\nevent: show\nda\r\nd\r\nta: {\"a\":1}\n\n\r\n0\r\n\r\n";
+        3\r\n:\n\n\r\n1b\r\nevent: requests\ndata: {}\n\n\n\r\ne\r\nevent: show\nda\r\nd\r\nta: {\"a\":1}\n\n\r\n0\r\n\r\n";
 
     #[test]
     fn events_come_whole_however_the_bytes_are_cut() {
